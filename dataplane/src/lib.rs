@@ -1,1 +1,4 @@
 //! dataplane
+#![forbid(unsafe_code)]
+
+pub mod application;
