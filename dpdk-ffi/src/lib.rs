@@ -1,1 +1,38 @@
-//! dpdk-ffi
+//! A safe API over DPDK, and the only place in the project where foreign memory is touched.
+//!
+//! Ownership is in the types: [`eal::Eal`] outlives everything made from it, a [`mempool::Mempool`] outlives its
+//! [`mbuf::Mbuf`]s, a port outlives its queues. Whichever handle is dropped last does the cleaning up, in the right order.
+//!
+//! Invariant: nothing a caller can do through this crate without `unsafe` reads or writes freed, foreign or
+//! uninitialised memory; raw pointers and bare return codes never leave it.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`eal`] | start and stop of DPDK, threads, devices |
+//! | [`mempool`], [`mbuf`] | packet memory |
+//! | [`port`], [`queue`] | Ethernet devices, bursts in and out |
+//! | [`rss`], [`offload`] | bit sets with names |
+//! | [`ring`] | handing mbufs from thread to thread |
+//! | [`clock`] | the time stamp counter |
+//! | [`error`] | what failed, why, and what to do |
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod clock;
+pub mod eal;
+pub mod error;
+pub mod mbuf;
+pub mod mempool;
+pub mod offload;
+pub mod port;
+pub mod queue;
+pub mod ring;
+pub mod rss;
+
+mod bits;
+mod burst;
+mod text;
+
+pub use eal::version;
+pub use error::{Error, Result};
+pub use mempool::leaked_mempools;
