@@ -1,0 +1,63 @@
+//! The machine a configuration is meant for, as far as checking it needs to know.
+//!
+//! Invariant: a check that the machine cannot answer (another machine's file, a made-up host in a test) is skipped,
+//! never guessed.
+
+use std::path::{Path, PathBuf};
+
+/// What is known of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// CPUs that are online, ascending; `None` when not known.
+    pub cpus: Option<Vec<u32>>,
+    /// Directory that relative paths of the file are resolved against.
+    pub base: PathBuf,
+    /// Whether paths named by the file are expected to exist.
+    pub check_paths: bool,
+}
+
+impl Host {
+    /// No machine in particular: nothing is checked against it.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self { cpus: None, base: PathBuf::from("."), check_paths: false }
+    }
+
+    /// This machine, with relative paths resolved against the directory of `file`.
+    #[must_use]
+    pub fn current(file: &Path) -> Self {
+        let base = match file.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let online = std::fs::read_to_string("/sys/devices/system/cpu/online").ok();
+        Self { cpus: online.as_deref().and_then(parse_cpu_list), base, check_paths: true }
+    }
+
+    /// The CPUs `count` workers get: the highest ones, so that CPU 0 is left to the system while that is possible.
+    pub(crate) fn pick(&self, count: u32) -> Vec<u32> {
+        match &self.cpus {
+            Some(cpus) => {
+                let skip = cpus.len().saturating_sub(count as usize);
+                cpus[skip..].to_vec()
+            }
+            None => (1..=count).collect(),
+        }
+    }
+}
+
+/// The kernel's list format: `0-3,8,10-11`.
+#[must_use]
+pub fn parse_cpu_list(text: &str) -> Option<Vec<u32>> {
+    const MOST: u32 = 4096;
+    let mut cpus = Vec::new();
+    for part in text.trim().split(',').filter(|part| !part.is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        if first > last || last >= MOST {
+            return None;
+        }
+        cpus.extend(first..=last);
+    }
+    Some(cpus)
+}

@@ -1,0 +1,55 @@
+//! The configuration as the rest of Millrace sees it: plain, complete, typed.
+//!
+//! Invariant: every value is present, in range and in its base type; a `Config` only comes from [`super::parse`] or
+//! [`super::load`], which have checked it. Descriptions here are the descriptions of the reference and the schema.
+
+mod application;
+mod operate;
+mod port;
+mod resources;
+mod service;
+mod start;
+mod transport;
+
+pub use application::{Application, Http};
+pub use operate::{Admin, Log, LogFormat, LogLevel, Metrics, Shutdown};
+pub use port::{Device, Offloads, Port, Steering, Toggle, Vdev, Vlan};
+pub use resources::{Idle, IdleMode, Limits, Mempool};
+pub use service::{Action, Match, Protocol, Service};
+pub use start::{Eal, EalLogLevel, Hugepages, Workers};
+pub use transport::{Congestion, Tcp, Udp};
+
+use super::section::section;
+use super::spec::{default, required};
+
+section! {
+    /// A Millrace configuration: what is not written has a default.
+    pub struct Config {
+        /// The packet workers, one per CPU: a list of CPU numbers, or `{count: n}` to take the n highest online CPUs.
+        "workers" workers: Workers = required("[1]");
+        /// How DPDK is started.
+        "eal" eal: Eal = default(Eal::placeholder());
+        /// Packet buffers. Every worker has a pool of its own.
+        "mempool" mempool: Mempool = default(Mempool::placeholder());
+        /// The ports packets come and go through.
+        "ports" ports: Vec<Port> = required("[{name: lan, device: \"net_tap0,iface=mill0\", addresses: [10.64.0.2/24]}]").items(1..=64);
+        /// What is done with a flow. The first service whose match fits decides.
+        "services" services: Vec<Service> = default(Vec::new()).items(0..=4096).live();
+        /// Bounds of everything that grows.
+        "limits" limits: Limits = default(Limits::placeholder());
+        /// TCP of terminated flows.
+        "tcp" tcp: Tcp = default(Tcp::placeholder());
+        /// UDP of terminated flows.
+        "udp" udp: Udp = default(Udp::placeholder());
+        /// What a worker does when there are no packets.
+        "idle" idle: Idle = default(Idle::placeholder());
+        /// The Prometheus endpoint.
+        "metrics" metrics: Metrics = default(Metrics::placeholder());
+        /// The socket `millctl` talks to.
+        "admin" admin: Admin = default(Admin::placeholder());
+        /// The daemon's own log.
+        "log" log: Log = default(Log::placeholder());
+        /// How the daemon stops.
+        "shutdown" shutdown: Shutdown = default(Shutdown::placeholder());
+    }
+}

@@ -1,0 +1,47 @@
+//! TCP and UDP of terminated flows.
+//!
+//! Invariant: changed values apply to flows opened after a restart; a live flow keeps what it was opened with.
+
+use std::time::Duration;
+
+use crate::config::section::{choice, section};
+use crate::config::spec::default;
+use crate::config::units::{Size, kib, mib, millis, seconds};
+
+choice! {
+    /// TCP congestion control.
+    pub enum Congestion {
+        /// Reno (RFC 5681).
+        Reno = "reno",
+        /// None: sends what the peer's window allows. For lossless links only.
+        None = "none",
+    }
+}
+
+section! {
+    /// TCP of terminated flows.
+    pub struct Tcp {
+        /// Receive buffer and send buffer of a flow, each.
+        "buffer_size" buffer_size: Size = default(Size::from_bytes(kib(64))).range(kib(2)..=mib(16));
+        /// An established flow without a packet is closed after this time.
+        "idle_timeout" idle_timeout: Duration = default(Duration::from_secs(7200)).range(seconds(1)..=seconds(604_800));
+        /// A flow whose peer has closed its half is closed after this time without a packet.
+        "halfopen_idle_timeout" halfopen_idle_timeout: Duration = default(Duration::from_secs(7200)).range(seconds(1)..=seconds(604_800));
+        /// How often a SYN-ACK is sent again before the handshake is given up.
+        "synack_retries" synack_retries: u32 = default(5).range(0..=15);
+        /// Sent data that stays unacknowledged this long aborts the flow (RFC 9293, 3.8.3).
+        "user_timeout" user_timeout: Duration = default(Duration::from_secs(120)).range(seconds(1)..=seconds(86_400));
+        /// How long a closed flow keeps its five-tuple (RFC 9293 says twice the MSL).
+        "time_wait" time_wait: Duration = default(Duration::from_secs(10)).range(millis(100)..=seconds(240));
+        /// Congestion control.
+        "congestion" congestion: Congestion = default(Congestion::Reno);
+        /// The smallest segment size a peer may ask for; smaller ones are raised to it.
+        "min_mss" min_mss: u16 = default(64).range(48..=1220);
+    }
+
+    /// UDP of terminated flows.
+    pub struct Udp {
+        /// A flow without a packet is forgotten after this time.
+        "idle_timeout" idle_timeout: Duration = default(Duration::from_secs(300)).range(seconds(1)..=seconds(86_400));
+    }
+}
