@@ -62,6 +62,7 @@ reasons! {
     ServiceReject = "service_reject", "the service that matches says reject";
     FlowLimit = "flow_limit", "the flow table is full";
     HalfOpenLimit = "half_open_limit", "too many connections are being opened";
+    Draining = "draining", "a new flow while the appliance is shutting down";
     NoBuffer = "no_buffer", "no transmit buffer was left, so the packet was not processed";
 }
 

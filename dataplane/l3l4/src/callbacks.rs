@@ -1,0 +1,122 @@
+//! What the engine asks of its caller: buffers to write packets into, a verdict on new flows, and applications.
+//!
+//! Invariant: callbacks are called from inside `l3_rx`, `l4_tx`, `l4_poll` and the like, on the caller's thread,
+//! and cannot reach the engine; what they want done to the flow at hand they do through [`Conn`] or
+//! [`Datagram`], what they want done to another flow they queue and do after the call returns.
+
+use crate::conn::{Conn, Datagram};
+use crate::key::{FlowId, FlowKey, Protocol};
+
+/// What to do with the first packet of a flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Make a flow of it; the word is kept with the flow ([`Conn::user`]).
+    Accept(u64),
+    /// Answer with an RST or ICMP port unreachable, rate-limited.
+    Reject,
+    /// Say nothing: a service says so.
+    Drop,
+    /// Say nothing: no service matches.
+    NoService,
+}
+
+/// Why a flow ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub enum CloseReason {
+    /// Both sides closed.
+    Finished,
+    /// The peer sent an RST.
+    PeerReset,
+    /// The application or the operator aborted it; an RST was sent.
+    Aborted,
+    /// Nothing came from the peer for the idle timeout.
+    Idle,
+    /// What was sent stayed unacknowledged for the user timeout (RFC 9293 section 3.8.3).
+    UserTimeout,
+    /// The handshake was not completed in time.
+    HalfOpen,
+    /// It made room for a new flow.
+    Evicted,
+}
+
+impl CloseReason {
+    /// Every reason, in the order of their numbers.
+    pub const ALL: &'static [Self] = &[
+        Self::Finished,
+        Self::PeerReset,
+        Self::Aborted,
+        Self::Idle,
+        Self::UserTimeout,
+        Self::HalfOpen,
+        Self::Evicted,
+    ];
+
+    /// The name used in metrics and listings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::PeerReset => "peer_reset",
+            Self::Aborted => "aborted",
+            Self::Idle => "idle",
+            Self::UserTimeout => "user_timeout",
+            Self::HalfOpen => "half_open",
+            Self::Evicted => "evicted",
+        }
+    }
+}
+
+/// What the caller must know of a packet that the engine hands out.
+#[derive(Clone, Copy, Debug)]
+pub struct TxMeta {
+    /// The flow it belongs to; `None` for an answer that no flow stands behind (it goes where the packet at hand
+    /// came from).
+    pub flow: Option<FlowId>,
+    /// Where it leaves: the `link` of the flow or of the packet at hand.
+    pub link: u32,
+    /// Length of the IP packet in bytes; it starts at the first byte of the buffer.
+    pub len: usize,
+    /// Length of the IP header in bytes.
+    pub l3_len: usize,
+    /// Whether the packet is IPv4.
+    pub v4: bool,
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// The transport checksum is left to the caller: the field holds the pseudo-header's sum (see
+    /// [`TxChecksum::Offload`](crate::TxChecksum::Offload)).
+    pub checksum_pending: bool,
+}
+
+/// The caller's side of the engine.
+pub trait Callbacks {
+    /// What packets are written into: anything that gives a contiguous slice.
+    type Buffer;
+
+    /// A fresh buffer of at least the link's MTU, or `None` where none is left: then nothing is sent, nothing is
+    /// lost, and the engine tries again at its next turn.
+    fn l3_tx_buffer(&mut self) -> Option<Self::Buffer>;
+
+    /// The writable bytes of a buffer.
+    fn l3_tx_buffer_mut<'b>(&self, buffer: &'b mut Self::Buffer) -> &'b mut [u8];
+
+    /// Sends a packet. The buffer is the caller's from here on.
+    fn l3_tx(&mut self, buffer: Self::Buffer, meta: &TxMeta);
+
+    /// What to do with a flow that is not there yet. Also asked before a stray segment is answered with an RST,
+    /// so it must change nothing.
+    fn l4_verdict(&mut self, key: &FlowKey) -> Verdict;
+
+    /// A flow was made. The caller may set up its own state for [`FlowId::index`].
+    fn l4_opened(&mut self, id: FlowId, key: &FlowKey, user: u64);
+
+    /// Something changed for a TCP connection: it was established, data came, room came free after too little was
+    /// found, or the peer closed its side. Take and write what can be taken and written now.
+    fn l4_rx(&mut self, conn: &mut Conn<'_>);
+
+    /// A UDP datagram came in.
+    fn l4_datagram(&mut self, datagram: &mut Datagram<'_>);
+
+    /// A flow is gone; its handle is stale from here on.
+    fn l4_closed(&mut self, id: FlowId, key: &FlowKey, user: u64, reason: CloseReason);
+}

@@ -1,0 +1,77 @@
+//! What the engine counts: plain numbers, added to on the path and read by the caller between turns.
+
+use crate::callbacks::CloseReason;
+use crate::drop::DropReason;
+
+/// Counters of one engine. All only ever grow.
+#[derive(Clone, Debug)]
+pub struct Counters {
+    /// Packets delivered: to a flow, or to the making of one.
+    pub delivered: u64,
+    /// Packets dropped, by [`DropReason::index`].
+    pub dropped: [u64; DropReason::ALL.len()],
+    /// Packets handed out.
+    pub tx_packets: u64,
+    /// Times no transmit buffer was to be had.
+    pub tx_nobuf: u64,
+    /// TCP connections that reached ESTABLISHED.
+    pub tcp_established: u64,
+    /// TCP flows made by a SYN.
+    pub tcp_opened: u64,
+    /// UDP flows made by a datagram.
+    pub udp_opened: u64,
+    /// Flows ended, by [`CloseReason`].
+    pub closed: [u64; CloseReason::ALL.len()],
+    /// Segments sent again.
+    pub tcp_retransmits: u64,
+    /// RSTs sent.
+    pub rst_sent: u64,
+    /// Challenge ACKs sent (RFC 5961).
+    pub challenge_acks: u64,
+    /// ICMP and ICMPv6 errors sent.
+    pub icmp_sent: u64,
+    /// RSTs, challenge ACKs and ICMP errors held back by their rate limits.
+    pub rate_limited: u64,
+    /// FINs left for the peer to send again: they lay beyond the window.
+    pub fin_deferred: u64,
+    /// Payload bytes received in order over TCP.
+    pub tcp_bytes_in: u64,
+    /// Payload bytes written by applications over TCP.
+    pub tcp_bytes_out: u64,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            delivered: 0,
+            dropped: [0; DropReason::ALL.len()],
+            tx_packets: 0,
+            tx_nobuf: 0,
+            tcp_established: 0,
+            tcp_opened: 0,
+            udp_opened: 0,
+            closed: [0; CloseReason::ALL.len()],
+            tcp_retransmits: 0,
+            rst_sent: 0,
+            challenge_acks: 0,
+            icmp_sent: 0,
+            rate_limited: 0,
+            fin_deferred: 0,
+            tcp_bytes_in: 0,
+            tcp_bytes_out: 0,
+        }
+    }
+}
+
+impl Counters {
+    #[inline]
+    pub(crate) fn drop(&mut self, reason: DropReason) {
+        self.dropped[reason.index()] += 1;
+    }
+
+    /// All drops together.
+    #[must_use]
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+}

@@ -1,0 +1,218 @@
+//! The door between smoltcp and the caller's buffers, and the place where what leaves is seen.
+//!
+//! Invariant: a buffer is reserved when a token is made, before smoltcp changes any state, and given back if the
+//! token goes unused; so with no buffer left a packet is simply not processed. Every segment that leaves updates
+//! the flow's record, and gets its checksums here and nowhere else.
+
+use crate::callbacks::{Callbacks, TxMeta};
+use crate::checksum;
+use crate::counters::Counters;
+use crate::flow::{Flow, seq_lt};
+use crate::key::{Addr, FlowId, Protocol};
+use crate::packet::{be16, be32, flags};
+use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::time::Instant;
+
+/// Who computes the checksums of packets that leave by a link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum TxChecksum {
+    /// The engine does.
+    #[default]
+    Software,
+    /// The NIC does: the transport checksum field holds the pseudo-header's sum, the IPv4 one is zero.
+    Offload,
+    /// Nobody (measuring, or a link that cannot corrupt).
+    None,
+}
+
+/// Takes a buffer of at least `mtu` bytes: the spare one, or a fresh one.
+#[inline]
+pub(crate) fn reserve<C: Callbacks>(
+    cb: &mut C,
+    spare: &mut Option<C::Buffer>,
+    counters: &mut Counters,
+    mtu: usize,
+) -> Option<C::Buffer> {
+    let Some(mut buffer) = spare.take().or_else(|| cb.l3_tx_buffer()) else {
+        counters.tx_nobuf += 1;
+        return None;
+    };
+    if cb.l3_tx_buffer_mut(&mut buffer).len() < mtu {
+        counters.tx_nobuf += 1;
+        return None;
+    }
+    Some(buffer)
+}
+
+/// Everything a token needs.
+pub(crate) struct Core<'a, C: Callbacks> {
+    pub(crate) cb: &'a mut C,
+    pub(crate) spare: &'a mut Option<C::Buffer>,
+    pub(crate) counters: &'a mut Counters,
+    pub(crate) flow: &'a mut Flow,
+    pub(crate) id: FlowId,
+    pub(crate) mtu: usize,
+    pub(crate) checksum: TxChecksum,
+}
+
+/// A smoltcp device that holds at most one packet to receive.
+pub(crate) struct OnePacket<'a, 'p, C: Callbacks> {
+    pub(crate) core: Core<'a, C>,
+    pub(crate) packet: Option<&'p [u8]>,
+}
+
+impl<C: Callbacks> OnePacket<'_, '_, C> {
+    fn reserve(&mut self) -> Option<C::Buffer> {
+        let Core { cb, spare, counters, mtu, .. } = &mut self.core;
+        reserve(*cb, spare, counters, *mtu)
+    }
+}
+
+impl<'a, 'p, C: Callbacks> Device for OnePacket<'a, 'p, C> {
+    type RxToken<'t>
+        = Rx<'p>
+    where
+        Self: 't;
+    type TxToken<'t>
+        = Tx<'t, 'a, C>
+    where
+        Self: 't;
+
+    #[inline]
+    fn receive(&mut self, _: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
+        let buffer = Some(self.reserve()?);
+        let packet = self.packet.take()?;
+        Some((Rx(packet), Tx { core: &mut self.core, buffer }))
+    }
+
+    #[inline]
+    fn transmit(&mut self, _: Instant) -> Option<Self::TxToken<'_>> {
+        let buffer = Some(self.reserve()?);
+        Some(Tx { core: &mut self.core, buffer })
+    }
+
+    #[inline]
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut caps = DeviceCapabilities::default();
+        caps.medium = Medium::Ip;
+        caps.max_transmission_unit = self.core.mtu;
+        caps.checksum = ChecksumCapabilities::ignored();
+        caps
+    }
+}
+
+pub(crate) struct Rx<'p>(&'p [u8]);
+
+impl RxToken for Rx<'_> {
+    #[inline]
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        f(self.0)
+    }
+}
+
+pub(crate) struct Tx<'t, 'a, C: Callbacks> {
+    core: &'t mut Core<'a, C>,
+    buffer: Option<C::Buffer>,
+}
+
+impl<C: Callbacks> TxToken for Tx<'_, '_, C> {
+    #[inline]
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(mut self, len: usize, f: F) -> R {
+        let Some(mut buffer) = self.buffer.take() else { return f(&mut []) };
+        let packet = &mut self.core.cb.l3_tx_buffer_mut(&mut buffer)[..len];
+        let result = f(packet);
+        let l3_len = if packet[0] >> 4 == 4 { 20 } else { 40 };
+        observe(self.core.flow, self.core.counters, packet, l3_len);
+        let meta = finish(packet, l3_len, Protocol::TCP, self.core.checksum);
+        let meta = TxMeta { flow: Some(self.core.id), link: self.core.flow.key.link, ..meta };
+        self.core.counters.tx_packets += 1;
+        self.core.cb.l3_tx(buffer, &meta);
+        result
+    }
+}
+
+impl<C: Callbacks> Drop for Tx<'_, '_, C> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(buffer) = self.buffer.take() {
+            *self.core.spare = Some(buffer);
+        }
+    }
+}
+
+/// Follows what a socket sends.
+#[inline]
+fn observe(flow: &mut Flow, counters: &mut Counters, packet: &[u8], l3_len: usize) {
+    let tcp = &packet[l3_len..];
+    let (seq, control) = (be32(tcp, 4), tcp[13]);
+    let header_len = usize::from(tcp[12] >> 4) * 4;
+    let len = (tcp.len() - header_len) as u32 + u32::from(control & flags::FIN) + u32::from(control >> 1 & 1);
+    if control & flags::ACK != 0 && control & flags::RST == 0 {
+        flow.acked = be32(tcp, 8);
+        let shift = if control & flags::SYN == 0 { flow.rcv_shift } else { 0 };
+        flow.edge = flow.acked.wrapping_add(u32::from(be16(tcp, 14)) << shift);
+    }
+    if control & flags::RST != 0 {
+        counters.rst_sent += 1;
+    }
+    if len > 0 {
+        if seq_lt(seq, flow.snd_nxt) {
+            counters.tcp_retransmits += 1;
+            flow.syn_acks += u8::from(control & flags::SYN != 0);
+        }
+        flow.pos = seq.wrapping_add(len);
+        if seq_lt(flow.snd_nxt, flow.pos) {
+            flow.snd_nxt = flow.pos;
+        }
+    }
+}
+
+/// Fills in the checksums of a packet whose fields hold zero or anything; says what is left to do.
+#[inline]
+pub(crate) fn finish(packet: &mut [u8], l3_len: usize, protocol: Protocol, mode: TxChecksum) -> TxMeta {
+    let v4 = l3_len == 20;
+    let meta = TxMeta {
+        flow: None,
+        link: 0,
+        len: packet.len(),
+        l3_len,
+        v4,
+        protocol,
+        checksum_pending: mode == TxChecksum::Offload,
+    };
+    if mode == TxChecksum::None {
+        return meta;
+    }
+    let (ip, l4) = packet.split_at_mut(l3_len);
+    let (source, destination) = ends(ip, v4);
+    let at = if protocol == Protocol::TCP { 16 } else { 6 };
+    l4[at..at + 2].fill(0);
+    let value = match mode {
+        TxChecksum::Offload => checksum::fold(checksum::pseudo(source, destination, protocol, l4.len())),
+        _ => match checksum::segment(source, destination, protocol, l4) {
+            // RFC 768: zero means none, so a zero sum goes out as all ones.
+            0 if protocol == Protocol::UDP => 0xffff,
+            value => value,
+        },
+    };
+    l4[at..at + 2].copy_from_slice(&value.to_be_bytes());
+    if v4 {
+        ip[10..12].fill(0);
+        if mode == TxChecksum::Software {
+            let value = checksum::header(ip);
+            ip[10..12].copy_from_slice(&value.to_be_bytes());
+        }
+    }
+    meta
+}
+
+#[inline]
+fn ends(ip: &[u8], v4: bool) -> (Addr, Addr) {
+    let four = |at: usize| Addr::v4([ip[at], ip[at + 1], ip[at + 2], ip[at + 3]]);
+    let sixteen = |at: usize| {
+        let mut octets = [0; 16];
+        octets.copy_from_slice(&ip[at..at + 16]);
+        Addr::v6(octets)
+    };
+    if v4 { (four(12), four(16)) } else { (sixteen(8), sixteen(24)) }
+}

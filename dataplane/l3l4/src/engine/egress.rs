@@ -1,0 +1,258 @@
+//! Packets out: what stacks have to send, and the answers the engine writes itself.
+
+use super::{L3l4, LinkState};
+use crate::builder::Link;
+use crate::callbacks::{Callbacks, CloseReason, TxMeta};
+use crate::device::{Core, OnePacket, finish, reserve};
+use crate::flow::{Kind, note};
+use crate::key::{FlowId, FlowKey, Protocol};
+use crate::packet::{Headers, flags};
+use crate::reply::{self, Unreachable};
+use crate::slots::socket;
+use crate::time::Instant;
+use smoltcp::iface::{Config, Interface, PollResult};
+use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium};
+use smoltcp::socket::tcp::State;
+use smoltcp::wire::HardwareAddress;
+
+/// Segments one flow may send in one turn; the rest goes at the next, so that one flow cannot starve others.
+const SEGMENTS_PER_TURN: usize = 64;
+
+/// How soon a stack with something outstanding is looked at: no timer of smoltcp runs shorter than this.
+const SHORTEST_TIMER: core::time::Duration = core::time::Duration::from_secs(1);
+
+/// How a turn of sending ended.
+#[derive(PartialEq, Eq, Clone, Copy)]
+enum Sent {
+    All,
+    More,
+}
+
+impl<B> L3l4<B> {
+    /// Sends what the flows in the dirty list have to send.
+    pub(super) fn flush<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant) {
+        for _ in 0..self.dirty.len() {
+            let Some(index) = self.dirty.pop_front() else { break };
+            let flow = &mut self.flows[index as usize];
+            if flow.kind != Kind::Tcp || !flow.has(note::DIRTY) {
+                continue;
+            }
+            flow.notes &= !(note::DIRTY | note::TOUCHED);
+            if self.send(cb, now, index) == Sent::More {
+                self.mark(index);
+            }
+            self.after_egress(cb, now, index);
+        }
+    }
+
+    /// Lets one stack send.
+    fn send<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) -> Sent {
+        let Self { flows, slots, links, spare, counters, .. } = self;
+        let flow = &mut flows[index as usize];
+        let link = &mut links[flow.key.port_index()];
+        let id = flow.id(index);
+        slots.with(flow.stack, |set| {
+            let starved = counters.tx_nobuf;
+            let core = Core { cb, spare, counters, flow, id, mtu: link.mtu, checksum: link.checksum };
+            let mut device = OnePacket { core, packet: None };
+            for _ in 0..SEGMENTS_PER_TURN {
+                if link.interface.poll_egress(now.smoltcp(), &mut device, set) == PollResult::None {
+                    // Nothing to send, or nothing to send it in.
+                    let lacking = device.core.counters.tx_nobuf != starved;
+                    return if lacking { Sent::More } else { Sent::All };
+                }
+                if !device.core.flow.has_unsent() {
+                    return Sent::All;
+                }
+            }
+            Sent::More
+        })
+    }
+
+    /// After sending: a stack that is done gives way to a record, one that waits is put on the wheel.
+    fn after_egress<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
+        let flow = &mut self.flows[index as usize];
+        if flow.has(note::GIVEN_UP) {
+            if !flow.has(note::DIRTY) {
+                let reason = flow.ending.unwrap_or(CloseReason::Aborted);
+                self.close(cb, index, reason);
+            }
+            return;
+        }
+        if flow.state == State::TimeWait as u8 && flow.acked == flow.rcv_nxt {
+            let stack = flow.stack;
+            if self.slots.socket(stack, |s| s.recv_queue()) == 0 {
+                self.enter_time_wait(cb, now, index);
+                return;
+            }
+        }
+        let flow = &mut self.flows[index as usize];
+        if flow.is_busy() {
+            if !flow.has(note::BUSY) {
+                flow.notes |= note::BUSY;
+                flow.busy_since = now;
+            }
+            if !self.wheel.covers(index, now + SHORTEST_TIMER) {
+                self.wheel.set(index, now + SHORTEST_TIMER);
+            }
+        }
+    }
+
+    /// Lets go of the stack and keeps the record for the length of TIME-WAIT.
+    fn enter_time_wait<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
+        let flow = &mut self.flows[index as usize];
+        let (id, key, user, stack) = (flow.id(index), flow.key, flow.user, flow.stack);
+        flow.kind = Kind::TimeWait;
+        flow.last_rx = now;
+        self.slots.close(stack);
+        self.wheel.cancel(index);
+        // Entries of records that ended early stay until their time; the bound keeps them few.
+        while self.time_wait.len() >= 2 * self.limits.flows {
+            self.evict_time_wait();
+        }
+        self.time_wait.push_back((id, now + self.timeouts.time_wait));
+        self.counters.closed[CloseReason::Finished as usize] += 1;
+        cb.l4_closed(id, &key, user, CloseReason::Finished);
+    }
+
+    /// Answers a segment inside a connection with the numbers that hold (RFC 5961), if the limit allows.
+    pub(super) fn challenge<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
+        if !self.challenge_limit.take(now) {
+            self.counters.rate_limited += 1;
+            return;
+        }
+        if self.acknowledge(cb, index) {
+            self.counters.challenge_acks += 1;
+        }
+    }
+
+    /// Sends a bare ACK for a flow; false where no buffer was left.
+    pub(super) fn acknowledge<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, index: u32) -> bool {
+        let flow = &self.flows[index as usize];
+        if flow.kind == Kind::Free {
+            return false;
+        }
+        let (key, id, live) = (flow.key, flow.id(index), flow.kind == Kind::Tcp);
+        let (seq, ack) = (flow.snd_nxt, flow.rcv_nxt);
+        let window = (flow.edge.wrapping_sub(ack) >> flow.rcv_shift).min(0xffff) as u16;
+        self.emit(cb, &key, live.then_some(id), |room| {
+            reply::segment(room, &key, seq, ack, flags::ACK, window)
+        })
+    }
+
+    /// Answers a segment that belongs to no connection with an RST, if the limit allows.
+    pub(super) fn answer_rst<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, h: &Headers) {
+        if !self.rst_limit.take(now) {
+            self.counters.rate_limited += 1;
+            return;
+        }
+        let (seq, ack, control) = reply::rst_numbers(h);
+        if self.emit(cb, &h.key, None, |room| reply::segment(room, &h.key, seq, ack, control, 0)) {
+            self.counters.rst_sent += 1;
+        }
+    }
+
+    /// Answers a packet that nothing serves with an ICMP error, if the limit allows. The packet must be the
+    /// one that `h` was read from, to one host, and no ICMP error itself.
+    pub fn answer_unreachable<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        now: Instant,
+        packet: &[u8],
+        h: &Headers,
+        why: Unreachable,
+    ) {
+        if !self.icmp_limit.take(now) {
+            self.counters.rate_limited += 1;
+            return;
+        }
+        let (mtu, _) = self.link_of(&h.key);
+        let Some(mut buffer) = reserve(cb, &mut self.spare, &mut self.counters, mtu) else { return };
+        let len = reply::unreachable(cb.l3_tx_buffer_mut(&mut buffer), packet, h, why);
+        let v4 = h.is_v4();
+        let meta = TxMeta {
+            flow: None,
+            link: h.key.link,
+            len,
+            l3_len: if v4 { 20 } else { 40 },
+            v4,
+            protocol: if v4 { Protocol::ICMP } else { Protocol::ICMPV6 },
+            checksum_pending: false,
+        };
+        self.counters.icmp_sent += 1;
+        self.counters.tx_packets += 1;
+        cb.l3_tx(buffer, &meta);
+    }
+
+    /// Writes a segment into a fresh buffer and sends it.
+    fn emit<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        key: &FlowKey,
+        flow: Option<FlowId>,
+        write: impl FnOnce(&mut [u8]) -> (usize, usize),
+    ) -> bool {
+        let (mtu, checksum) = self.link_of(key);
+        let Some(mut buffer) = reserve(cb, &mut self.spare, &mut self.counters, mtu) else { return false };
+        let room = cb.l3_tx_buffer_mut(&mut buffer);
+        let (len, l3_len) = write(room);
+        let meta = finish(&mut room[..len], l3_len, Protocol::TCP, checksum);
+        self.counters.tx_packets += 1;
+        cb.l3_tx(buffer, &TxMeta { flow, link: key.link, ..meta });
+        true
+    }
+
+    /// Ends a connection with an RST at the next turn.
+    pub(super) fn give_up(&mut self, index: u32, reason: CloseReason) {
+        let flow = &mut self.flows[index as usize];
+        if flow.has(note::GIVEN_UP) {
+            return;
+        }
+        flow.notes |= note::GIVEN_UP;
+        flow.ending = Some(reason);
+        flow.state = State::Closed as u8;
+        let stack = flow.stack;
+        self.slots.with(stack, |set| socket(set).abort());
+        self.mark(index);
+    }
+}
+
+/// Makes the shared interface of a link. It owns no address: any destination is served.
+pub(super) fn link_state(link: &Link, now: Instant) -> LinkState {
+    let mut interface = Interface::new(Config::new(HardwareAddress::Ip), &mut Caps(link.mtu), now.smoltcp());
+    interface.set_any_ip(true);
+    LinkState { interface, mtu: link.mtu, checksum: link.tx_checksum }
+}
+
+/// A device that only says what it can do.
+struct Caps(usize);
+
+impl Device for Caps {
+    type RxToken<'a> = crate::device::Rx<'a>;
+    type TxToken<'a> = NoToken;
+
+    fn receive(&mut self, _: smoltcp::time::Instant) -> Option<(Self::RxToken<'_>, NoToken)> {
+        None
+    }
+
+    fn transmit(&mut self, _: smoltcp::time::Instant) -> Option<NoToken> {
+        None
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut caps = DeviceCapabilities::default();
+        caps.medium = Medium::Ip;
+        caps.max_transmission_unit = self.0;
+        caps.checksum = ChecksumCapabilities::ignored();
+        caps
+    }
+}
+
+/// Never made.
+enum NoToken {}
+
+impl smoltcp::phy::TxToken for NoToken {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, _: usize, _: F) -> R {
+        match self {}
+    }
+}

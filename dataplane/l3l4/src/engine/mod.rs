@@ -1,0 +1,260 @@
+//! The engine: one flow table, its stacks and timers, and the calls by which packets and data pass.
+//!
+//! A packet's way: `packet::parse` -> [`L3l4::rx`] -> the flow found (`rx`) -> `guard` -> smoltcp -> the
+//! application (`Callbacks::l4_rx`) -> marked dirty -> [`L3l4::l4_poll`] -> `egress` -> `Callbacks::l3_tx`.
+//!
+//! Invariant: every packet ends in exactly one of `Counters::delivered` and `Counters::dropped`; a flow with
+//! something to send is in the dirty list, one with something to wait for is in the wheel (TIME-WAIT records
+//! stand in a queue of their own, in the order in which they end).
+
+mod egress;
+mod rx;
+mod self_test;
+mod timers;
+mod user;
+
+pub(crate) use self_test::self_test;
+pub use user::{FlowError, FlowInfo};
+
+use crate::builder::{Builder, Limits};
+use crate::callbacks::{Callbacks, CloseReason};
+use crate::counters::Counters;
+use crate::device::TxChecksum;
+use crate::drop::DropReason;
+use crate::flow::{Flow, Kind, note};
+use crate::isn::Isn;
+use crate::key::{FlowId, FlowKey, TupleHash};
+use crate::limiter::Limiter;
+use crate::slots::{Shape, Slots};
+use crate::table::Table;
+use crate::time::Instant;
+use crate::wheel::Wheel;
+use core::time::Duration;
+use smoltcp::iface::Interface;
+use std::collections::VecDeque;
+
+/// A link with its shared smoltcp interface.
+struct LinkState {
+    interface: Interface,
+    mtu: usize,
+    checksum: TxChecksum,
+}
+
+/// Timeouts, as the engine asks for them.
+#[derive(Clone, Copy, Debug)]
+struct Timeouts {
+    idle: Duration,
+    half_open: Duration,
+    user: Duration,
+    fin_wait: Duration,
+    time_wait: Duration,
+    udp_idle: Duration,
+}
+
+/// Packets in, data out; data in, packets out: all flows of one thread.
+pub struct L3l4<B> {
+    flows: Vec<Flow>,
+    free: Vec<u32>,
+    table: Table,
+    hash: TupleHash,
+    slots: Slots,
+    wheel: Wheel,
+    links: Vec<LinkState>,
+    dirty: VecDeque<u32>,
+    /// Scratch of a turn: flows whose timers fired.
+    due: Vec<u32>,
+    time_wait: VecDeque<(FlowId, Instant)>,
+    /// A reserved buffer that the last token did not need.
+    spare: Option<B>,
+    isn: Isn,
+    rst_limit: Limiter,
+    icmp_limit: Limiter,
+    challenge_limit: Limiter,
+    timeouts: Timeouts,
+    limits: Limits,
+    synack_retries: u8,
+    min_mss: u16,
+    rx_ring: usize,
+    half_open: usize,
+    udp_flows: usize,
+    accepting: bool,
+    counters: Counters,
+}
+
+impl<B> L3l4<B> {
+    pub(crate) fn new(b: &Builder) -> Self {
+        let word = |at: usize| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&b.secret[at..at + 8]);
+            u64::from_ne_bytes(bytes)
+        };
+        let mut isn_key = [0; 16];
+        isn_key.copy_from_slice(&b.secret[..16]);
+        let (rx_ring, tx_ring) = b.rings();
+        Self {
+            flows: Vec::with_capacity(b.limits.flows),
+            free: Vec::new(),
+            table: Table::new(b.limits.flows),
+            hash: TupleHash::new([
+                word(16),
+                word(24),
+                word(8).rotate_left(17),
+                word(16) ^ word(0),
+                word(24) ^ word(8),
+            ]),
+            slots: Slots::new(b.limits.flows, Shape { rx_ring, tx_ring, congestion: b.congestion }),
+            wheel: Wheel::new(b.limits.flows, b.start),
+            links: b.links.iter().map(|link| egress::link_state(link, b.start)).collect(),
+            dirty: VecDeque::with_capacity(1024),
+            due: Vec::with_capacity(256),
+            time_wait: VecDeque::new(),
+            spare: None,
+            isn: Isn::new(isn_key),
+            rst_limit: Limiter::new(b.limits.rst_per_second),
+            icmp_limit: Limiter::new(b.limits.icmp_per_second),
+            challenge_limit: Limiter::new(b.limits.challenge_acks_per_second),
+            timeouts: Timeouts {
+                idle: b.tcp_idle_timeout,
+                half_open: b.tcp_halfopen_idle_timeout,
+                user: b.tcp_user_timeout,
+                fin_wait: b.tcp_fin_wait_timeout,
+                time_wait: b.tcp_time_wait,
+                udp_idle: b.udp_idle_timeout,
+            },
+            limits: b.limits,
+            synack_retries: b.tcp_synack_retries,
+            min_mss: b.tcp_min_mss,
+            rx_ring,
+            half_open: 0,
+            udp_flows: 0,
+            accepting: true,
+            counters: Counters::default(),
+        }
+    }
+
+    /// What has been counted so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Flows in the table: TCP, UDP and TIME-WAIT.
+    #[must_use]
+    pub fn flow_count(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Connections with a live stack.
+    #[must_use]
+    pub fn tcp_flow_count(&self) -> usize {
+        self.slots.used()
+    }
+
+    /// Connections in SYN-RECEIVED.
+    #[must_use]
+    pub fn half_open_count(&self) -> usize {
+        self.half_open
+    }
+
+    /// UDP flows.
+    #[must_use]
+    pub fn udp_flow_count(&self) -> usize {
+        self.udp_flows
+    }
+
+    /// Whether new flows are taken. Without, their first packets are dropped ([`DropReason::Draining`]), SYNs
+    /// answered with an RST; running flows go on.
+    pub fn set_accepting(&mut self, accepting: bool) {
+        self.accepting = accepting;
+    }
+
+    /// Changes the rate limits in place (the other bounds stay as built).
+    pub fn set_rates(&mut self, limits: &Limits) {
+        self.rst_limit.set_rate(limits.rst_per_second);
+        self.icmp_limit.set_rate(limits.icmp_per_second);
+        self.challenge_limit.set_rate(limits.challenge_acks_per_second);
+    }
+
+    /// The hash under which the table files a five-tuple. Brings the table's cell in, so that a burst can be
+    /// hashed in one pass and processed in the next.
+    #[inline]
+    #[must_use]
+    pub fn prepare(&self, key: &FlowKey) -> u32 {
+        let hash = self.hash.hash(key);
+        let _ = core::hint::black_box(self.table.touch(hash));
+        hash
+    }
+
+    fn find(&self, hash: u32, key: &FlowKey) -> Option<u32> {
+        self.table.find(hash, |slot| self.flows[slot as usize].key == *key)
+    }
+
+    /// The slot of a live handle.
+    fn live(&self, id: FlowId) -> Option<u32> {
+        let flow = self.flows.get(id.index())?;
+        (flow.generation == id.generation && matches!(flow.kind, Kind::Tcp | Kind::Udp)).then_some(id.index)
+    }
+
+    /// Makes a record for `key`; where the table is full the oldest TIME-WAIT record makes room.
+    fn make(&mut self, key: &FlowKey, hash: u32, kind: Kind, now: Instant) -> Result<u32, DropReason> {
+        if self.table.len() >= self.limits.flows && !self.evict_time_wait() {
+            return Err(DropReason::FlowLimit);
+        }
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => {
+                self.flows.push(Flow::default());
+                (self.flows.len() - 1) as u32
+            }
+        };
+        if !self.table.insert(hash, index) {
+            self.free.push(index);
+            return Err(DropReason::FlowLimit);
+        }
+        let generation = self.flows[index as usize].generation;
+        self.flows[index as usize] =
+            Flow { key: *key, hash, generation, kind, last_rx: now, opened: now, ..Flow::default() };
+        Ok(index)
+    }
+
+    /// Takes a flow out of every structure and makes its handle stale.
+    fn unmake(&mut self, index: u32) {
+        let flow = &mut self.flows[index as usize];
+        match flow.kind {
+            Kind::Free => return,
+            Kind::Tcp => self.slots.close(flow.stack),
+            Kind::Udp => self.udp_flows -= 1,
+            Kind::TimeWait => {}
+        }
+        if flow.has(note::HALF_OPEN) {
+            self.half_open -= 1;
+        }
+        self.table.remove(flow.hash, index);
+        self.wheel.cancel(index);
+        flow.kind = Kind::Free;
+        flow.notes = 0;
+        flow.generation = flow.generation.wrapping_add(1);
+        self.free.push(index);
+    }
+
+    /// Ends a flow and tells the caller.
+    fn close<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, index: u32, reason: CloseReason) {
+        let flow = &self.flows[index as usize];
+        let (id, key, user, known) = (flow.id(index), flow.key, flow.user, flow.kind != Kind::TimeWait);
+        self.unmake(index);
+        if known {
+            self.counters.closed[reason as usize] += 1;
+            cb.l4_closed(id, &key, user, reason);
+        }
+    }
+
+    /// Puts a flow in the list of those with something to send.
+    #[inline]
+    fn mark(&mut self, index: u32) {
+        let flow = &mut self.flows[index as usize];
+        if !flow.has(note::DIRTY) {
+            flow.notes |= note::DIRTY;
+            self.dirty.push_back(index);
+        }
+    }
+}

@@ -1,0 +1,438 @@
+//! Packets in: to a live stack, to a record in TIME-WAIT, to a new flow, or to a named drop.
+
+use super::L3l4;
+use crate::callbacks::{Callbacks, CloseReason, Verdict as Admission};
+use crate::conn::{Conn, Datagram};
+use crate::device::{Core, OnePacket, finish, reserve};
+use crate::drop::DropReason;
+use crate::extension;
+use crate::flow::{Flow, Kind, note, seq_lt};
+use crate::guard::{self, Verdict};
+use crate::isn;
+use crate::key::{FlowKey, Protocol};
+use crate::packet::{self, Headers, Parsed, RxChecksum, flags};
+use crate::reply::{self, Unreachable};
+use crate::slots::socket;
+use crate::time::Instant;
+use smoltcp::iface::{Config, Interface, PollIngressSingleResult};
+use smoltcp::socket::tcp::State;
+use smoltcp::wire::{HardwareAddress, IpListenEndpoint};
+
+impl<B> L3l4<B> {
+    /// Takes in one IP packet that came by `link` (see [`FlowKey::link`]). Fragments and protocols other than
+    /// TCP and UDP are dropped; a caller that serves them parses first and uses [`L3l4::rx`].
+    ///
+    /// # Errors
+    /// The reason for which it was dropped (counted already).
+    pub fn l3_rx<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        now: Instant,
+        packet: &mut [u8],
+        link: u32,
+        known: RxChecksum,
+    ) -> Result<(), DropReason> {
+        match packet::parse(packet, link, known) {
+            Ok(Parsed::Whole(h)) => {
+                let hash = self.prepare(&h.key);
+                self.rx(cb, now, packet, &h, hash)
+            }
+            Ok(Parsed::Fragment(_)) => self.refuse(DropReason::IpFragment),
+            Ok(Parsed::Other(h)) => {
+                self.answer_unreachable(cb, now, packet, &h, Unreachable::Protocol);
+                self.refuse(DropReason::Protocol)
+            }
+            Err(reason) => self.refuse(reason),
+        }
+    }
+
+    /// Counts a packet that the caller drops on the engine's behalf.
+    ///
+    /// # Errors
+    /// Always, with the reason given.
+    pub fn refuse(&mut self, reason: DropReason) -> Result<(), DropReason> {
+        self.counters.drop(reason);
+        Err(reason)
+    }
+
+    /// Takes in one parsed packet; `hash` is what [`L3l4::prepare`] gave for its key. The packet may be changed.
+    ///
+    /// # Errors
+    /// The reason for which it was dropped (counted already).
+    #[inline]
+    pub fn rx<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        now: Instant,
+        packet: &mut [u8],
+        h: &Headers,
+        hash: u32,
+    ) -> Result<(), DropReason> {
+        let outcome = match (h.key.protocol, self.find(hash, &h.key)) {
+            (Protocol::TCP, Some(index)) if self.flows[index as usize].kind == Kind::Tcp => {
+                self.tcp_known(cb, now, packet, h, index)
+            }
+            (Protocol::TCP, Some(index)) => self.tcp_time_wait(cb, now, packet, h, index),
+            (Protocol::TCP, None) => self.tcp_new(cb, now, packet, h, hash, None),
+            (Protocol::UDP, found) => self.udp(cb, now, packet, h, hash, found),
+            _ => Err(DropReason::Protocol),
+        };
+        match outcome {
+            Ok(()) => self.counters.delivered += 1,
+            Err(reason) => self.counters.drop(reason),
+        }
+        outcome
+    }
+
+    fn tcp_known<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        now: Instant,
+        packet: &mut [u8],
+        h: &Headers,
+        index: u32,
+    ) -> Result<(), DropReason> {
+        let Self { flows, slots, links, spare, counters, .. } = self;
+        let flow = &mut flows[index as usize];
+        if flow.has(note::GIVEN_UP) {
+            return Err(DropReason::TcpClosing);
+        }
+        match guard::inbound(flow, h) {
+            Verdict::Feed => {}
+            Verdict::FeedWith { ack, clear_fin } => {
+                counters.fin_deferred += u64::from(clear_fin);
+                guard::correct(packet, h, ack, clear_fin);
+            }
+            Verdict::Stale => return Ok(()),
+            Verdict::Drop(reason) => return Err(reason),
+            Verdict::Challenge(reason) => {
+                self.challenge(cb, now, index);
+                return Err(reason);
+            }
+            Verdict::Reset(reason) => {
+                self.answer_rst(cb, now, h);
+                return Err(reason);
+            }
+        }
+        let start = if h.extensions {
+            extension::strip(packet, usize::from(h.l4), usize::from(h.end), Protocol::TCP.0)
+        } else {
+            0
+        };
+        let link = &mut links[flow.key.port_index()];
+        let before = (flow.snd_una, flow.rcv_nxt, counters.tx_packets, flow.state);
+        let id = flow.id(index);
+        let fed = slots.with(flow.stack, |set| {
+            let core = Core { cb, spare, counters, flow, id, mtu: link.mtu, checksum: link.checksum };
+            let mut device = OnePacket { core, packet: Some(&packet[start..usize::from(h.end)]) };
+            let result = link.interface.poll_ingress_single(now.smoltcp(), &mut device, set);
+            let Core { cb, flow, .. } = device.core;
+            if result == PollIngressSingleResult::None {
+                return false;
+            }
+            let socket = socket(set);
+            flow.sync(socket);
+            if wants_to_know(flow, before.0, before.3, socket.recv_queue()) {
+                flow.notes &= !note::WANTS_ROOM;
+                cb.l4_rx(&mut Conn { id, flow, socket });
+                flow.sync(socket);
+                if flow.fin_received() && socket.recv_queue() == 0 {
+                    flow.notes |= note::TOLD_END;
+                }
+            }
+            true
+        });
+        if !fed {
+            return Err(DropReason::NoBuffer);
+        }
+        flow.last_rx = now;
+        flow.max_window = flow.max_window.max(u32::from(h.window) << flow.snd_shift);
+        counters.tcp_bytes_in += u64::from(flow.rcv_nxt.wrapping_sub(before.1));
+        let answered = counters.tx_packets != before.2;
+        let out_of_order = h.payload_len() > 0 && seq_lt(before.1, h.seq);
+        let duplicate = h.segment_len() == 0 && h.ack == before.0 && flow.is_busy();
+        self.settle(cb, now, index, h, duplicate);
+        if out_of_order && !answered {
+            // smoltcp drops what finds no place in its list of holes without a word; the sender needs one.
+            self.acknowledge(cb, index);
+        }
+        Ok(())
+    }
+
+    /// After a segment: ends what has ended, counts what has opened, marks what has something to send.
+    fn settle<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        now: Instant,
+        index: u32,
+        h: &Headers,
+        duplicate: bool,
+    ) {
+        let flow = &mut self.flows[index as usize];
+        if flow.has(note::HALF_OPEN) && !flow.is_half_open() {
+            flow.notes &= !note::HALF_OPEN;
+            self.half_open -= 1;
+            if flow.state != State::Closed as u8 && flow.state != State::Listen as u8 {
+                self.counters.tcp_established += 1;
+            }
+        }
+        if (flow.state == State::Closed as u8 && !flow.has(note::GIVEN_UP))
+            || flow.state == State::Listen as u8
+        {
+            let reset = h.flags & flags::RST != 0;
+            self.close(cb, index, if reset { CloseReason::PeerReset } else { CloseReason::Finished });
+            return;
+        }
+        if !flow.is_busy() {
+            flow.notes &= !note::BUSY;
+        }
+        let needs_egress = flow.acked != flow.rcv_nxt
+            || flow.has_unsent()
+            || duplicate
+            || flow.has(note::GIVEN_UP)
+            || flow.state == State::TimeWait as u8
+            || flow.has(note::TOUCHED) && flow.edge.wrapping_sub(flow.rcv_nxt) < (self.rx_ring / 2) as u32;
+        if needs_egress {
+            self.mark(index);
+        }
+        if !self.wheel.covers(index, now + self.timeouts.idle) {
+            self.wheel.set(index, now + self.timeouts.idle);
+        }
+    }
+
+    fn tcp_new<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        now: Instant,
+        packet: &mut [u8],
+        h: &Headers,
+        hash: u32,
+        floor: Option<u32>,
+    ) -> Result<(), DropReason> {
+        if h.flags & flags::RST != 0 {
+            return Err(DropReason::TcpRst);
+        }
+        let syn = h.flags & (flags::SYN | flags::ACK) == flags::SYN;
+        let user = match (cb.l4_verdict(&h.key), syn) {
+            (Admission::Accept(user), true) => user,
+            (Admission::Accept(_), false) => {
+                self.answer_rst(cb, now, h);
+                return Err(DropReason::TcpNoFlow);
+            }
+            (Admission::Reject, _) => {
+                self.answer_rst(cb, now, h);
+                return Err(DropReason::ServiceReject);
+            }
+            (Admission::Drop, _) => return Err(DropReason::ServiceDrop),
+            (Admission::NoService, _) => return Err(DropReason::NoService),
+        };
+        if !self.accepting {
+            self.answer_rst(cb, now, h);
+            return Err(DropReason::Draining);
+        }
+        if h.mss.is_some_and(|mss| mss < self.min_mss) {
+            return Err(DropReason::TcpTinyMss);
+        }
+        if self.half_open >= self.limits.half_open {
+            return Err(DropReason::HalfOpenLimit);
+        }
+        let index = self.make(&h.key, hash, Kind::Udp, now)?;
+        self.udp_flows += 1;
+        let Some(stack) = self.slots.open() else {
+            self.unmake(index);
+            return Err(DropReason::FlowLimit);
+        };
+        self.udp_flows -= 1;
+        let mut isn = self.isn.number(&h.key, now);
+        if let Some(floor) = floor.filter(|&floor| seq_lt(isn, floor)) {
+            // RFC 9293 section 3.6.1: above the last number of the connection it follows.
+            isn = floor;
+        }
+        self.half_open += 1;
+        let scale = h.window_scale;
+        let flow = &mut self.flows[index as usize];
+        flow.kind = Kind::Tcp;
+        flow.stack = stack;
+        flow.notes = note::HALF_OPEN;
+        flow.user = user;
+        flow.irs = h.seq;
+        flow.rcv_base = h.seq.wrapping_add(1);
+        flow.rcv_nxt = flow.rcv_base;
+        flow.acked = h.seq;
+        flow.edge = flow.rcv_base;
+        (flow.snd_una, flow.pos, flow.snd_nxt) = (isn, isn, isn);
+        flow.snd_end = isn.wrapping_add(1);
+        flow.max_window = u32::from(h.window);
+        flow.snd_shift = scale.unwrap_or(0);
+        flow.rcv_shift = scale.map_or(0, |_| window_shift(self.rx_ring));
+        if !self.feed_syn(cb, now, packet, h, index, isn) {
+            self.unmake(index);
+            return Err(DropReason::NoBuffer);
+        }
+        self.counters.tcp_opened += 1;
+        let flow = &mut self.flows[index as usize];
+        flow.state = State::SynReceived as u8;
+        let id = flow.id(index);
+        cb.l4_opened(id, &h.key, user);
+        self.mark(index);
+        Ok(())
+    }
+
+    /// Feeds a SYN through an interface that will draw `isn`; false where no buffer was left.
+    fn feed_syn<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        now: Instant,
+        packet: &mut [u8],
+        h: &Headers,
+        index: u32,
+        isn: u32,
+    ) -> bool {
+        let Self { flows, slots, links, spare, counters, .. } = self;
+        let flow = &mut flows[index as usize];
+        let link = &links[flow.key.port_index()];
+        let start = if h.extensions {
+            extension::strip(packet, usize::from(h.l4), usize::from(h.end), Protocol::TCP.0)
+        } else {
+            0
+        };
+        let id = flow.id(index);
+        slots.with(flow.stack, |set| {
+            let port = h.key.local_port;
+            // Cannot fail: the socket is new and the port is not 0.
+            let _ = socket(set).listen(IpListenEndpoint { addr: None, port });
+            let core = Core { cb, spare, counters, flow, id, mtu: link.mtu, checksum: link.checksum };
+            let mut device = OnePacket { core, packet: Some(&packet[start..usize::from(h.end)]) };
+            let mut config = Config::new(HardwareAddress::Ip);
+            config.random_seed = isn::seed_for(isn);
+            let mut interface = Interface::new(config, &mut device, now.smoltcp());
+            interface.set_any_ip(true);
+            interface.poll_ingress_single(now.smoltcp(), &mut device, set);
+            socket(set).state() == State::SynReceived
+        })
+    }
+
+    fn tcp_time_wait<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        now: Instant,
+        packet: &mut [u8],
+        h: &Headers,
+        index: u32,
+    ) -> Result<(), DropReason> {
+        let flow = &mut self.flows[index as usize];
+        if h.flags & (flags::SYN | flags::ACK) == flags::SYN && seq_lt(flow.rcv_nxt, h.seq) {
+            // RFC 1122 section 4.2.2.13: a new incarnation, above all of the old one's numbers.
+            let (hash, floor) = (flow.hash, flow.snd_nxt.wrapping_add(1));
+            self.unmake(index);
+            return self.tcp_new(cb, now, packet, h, hash, Some(floor));
+        }
+        // RFC 1337: an RST does not end TIME-WAIT.
+        if h.flags & flags::RST == 0 && (h.segment_len() > 0 || h.seq != flow.rcv_nxt) {
+            if h.flags & flags::FIN != 0 {
+                flow.last_rx = now;
+            }
+            self.challenge(cb, now, index);
+        }
+        Err(DropReason::TcpTimeWait)
+    }
+
+    fn udp<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        now: Instant,
+        packet: &mut [u8],
+        h: &Headers,
+        hash: u32,
+        found: Option<u32>,
+    ) -> Result<(), DropReason> {
+        let index = match found {
+            Some(index) => index,
+            None => self.udp_new(cb, now, packet, h, hash)?,
+        };
+        let Self { flows, links, spare, counters, .. } = self;
+        let flow = &mut flows[index as usize];
+        let link = &links[flow.key.port_index()];
+        let Some(mut buffer) = reserve(cb, spare, counters, link.mtu) else {
+            return Err(DropReason::NoBuffer);
+        };
+        flow.last_rx = now;
+        flow.bytes_in += h.payload_len() as u64;
+        let head = if h.is_v4() { 28 } else { 48 };
+        let (id, key, user) = (flow.id(index), &flow.key, flow.user);
+        let answer = {
+            let room = &mut cb.l3_tx_buffer_mut(&mut buffer)[head..link.mtu];
+            let data = &packet[usize::from(h.payload)..usize::from(h.payload_end)];
+            let mut datagram = Datagram { id, key, user, data, room, answer: None };
+            cb.l4_datagram(&mut datagram);
+            datagram.answer
+        };
+        let Some(len) = answer else {
+            *spare = Some(buffer);
+            return Ok(());
+        };
+        flow.bytes_out += len as u64;
+        let room = cb.l3_tx_buffer_mut(&mut buffer);
+        let (end, l3_len) = reply::datagram(room, &flow.key, len);
+        let meta = finish(&mut room[..end], l3_len, Protocol::UDP, link.checksum);
+        counters.tx_packets += 1;
+        cb.l3_tx(buffer, &crate::TxMeta { flow: Some(id), link: flow.key.link, ..meta });
+        Ok(())
+    }
+
+    fn udp_new<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        now: Instant,
+        packet: &[u8],
+        h: &Headers,
+        hash: u32,
+    ) -> Result<u32, DropReason> {
+        let user = match cb.l4_verdict(&h.key) {
+            Admission::Accept(user) => user,
+            Admission::Reject => {
+                self.answer_unreachable(cb, now, packet, h, Unreachable::Port);
+                return Err(DropReason::ServiceReject);
+            }
+            Admission::Drop => return Err(DropReason::ServiceDrop),
+            Admission::NoService => return Err(DropReason::NoService),
+        };
+        if !self.accepting {
+            return Err(DropReason::Draining);
+        }
+        if self.udp_flows >= self.limits.udp_flows {
+            return Err(DropReason::FlowLimit);
+        }
+        let index = self.make(&h.key, hash, Kind::Udp, now)?;
+        self.udp_flows += 1;
+        self.counters.udp_opened += 1;
+        let flow = &mut self.flows[index as usize];
+        flow.user = user;
+        let id = flow.id(index);
+        self.wheel.set(index, now + self.timeouts.udp_idle);
+        cb.l4_opened(id, &h.key, user);
+        Ok(index)
+    }
+
+    /// The interface and MTU an answer to `key` leaves by.
+    pub(super) fn link_of(&self, key: &FlowKey) -> (usize, crate::TxChecksum) {
+        let link = &self.links[key.port_index()];
+        (link.mtu, link.checksum)
+    }
+}
+
+/// Whether the application has something to hear about after a segment was fed.
+#[inline]
+fn wants_to_know(flow: &Flow, una_before: u32, state_before: u8, pending: usize) -> bool {
+    pending > 0
+        || flow.has(note::WANTS_ROOM) && flow.snd_una != una_before
+        || state_before == State::SynReceived as u8
+            && flow.state != State::Listen as u8
+            && !flow.is_half_open()
+        || flow.fin_received() && !flow.has(note::TOLD_END)
+}
+
+/// The shift smoltcp advertises for a receive ring of this size (RFC 7323 section 2).
+fn window_shift(ring: usize) -> u8 {
+    (usize::BITS - ring.leading_zeros()).saturating_sub(16) as u8
+}

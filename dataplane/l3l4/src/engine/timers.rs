@@ -1,0 +1,139 @@
+//! The turn: timers that have come due, then everything that is ready to leave.
+
+use super::L3l4;
+use crate::callbacks::{Callbacks, CloseReason};
+use crate::flow::{Kind, note};
+use crate::time::Instant;
+use core::time::Duration;
+use smoltcp::socket::tcp::State;
+
+/// Wheel entries looked at in one turn.
+const TIMERS_PER_TURN: usize = 128;
+
+impl<B> L3l4<B> {
+    /// One turn: fires timers that are due (a bounded number) and sends what is ready. To be called after each
+    /// burst of packets, after writing data, and at the time it returns: `None` means that nothing is waited
+    /// for; a time that has passed means that there is more to do at once.
+    pub fn l4_poll<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant) -> Option<Instant> {
+        self.turn(cb, now);
+        if !self.dirty.is_empty() {
+            return Some(now);
+        }
+        let waiting = self.time_wait.front().map(|&(_, at)| at);
+        match (self.wheel.next(), waiting) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// [`L3l4::l4_poll`] for a caller that polls all the time and need not know when to come back.
+    #[inline]
+    pub fn turn<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant) {
+        if self.wheel.armed() > 0 {
+            let mut due = core::mem::take(&mut self.due);
+            self.wheel.advance(now, TIMERS_PER_TURN, |_, index| due.push(index));
+            for index in due.drain(..) {
+                self.fire(cb, now, index);
+            }
+            self.due = due;
+        }
+        if !self.time_wait.is_empty() {
+            self.expire_time_wait(now);
+        }
+        if !self.dirty.is_empty() {
+            self.flush(cb, now);
+        }
+    }
+
+    /// A flow's time has come, or it was only due to be looked at.
+    fn fire<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
+        let flow = &self.flows[index as usize];
+        let t = self.timeouts;
+        match flow.kind {
+            Kind::Udp => {
+                let end = flow.last_rx + t.udp_idle;
+                if now >= end {
+                    self.close(cb, index, CloseReason::Idle);
+                } else {
+                    self.wheel.set(index, end);
+                }
+            }
+            Kind::Tcp => self.fire_tcp(cb, now, index),
+            Kind::Free | Kind::TimeWait => {}
+        }
+    }
+
+    fn fire_tcp<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
+        let Self { flows, slots, links, timeouts, .. } = self;
+        let flow = &flows[index as usize];
+        let (end, reason) = if flow.is_half_open() {
+            if flow.syn_acks > self.synack_retries {
+                self.close(cb, index, CloseReason::HalfOpen);
+                return;
+            }
+            (flow.opened + timeouts.half_open, CloseReason::HalfOpen)
+        } else if flow.has(note::BUSY) {
+            let quiet = flow.last_rx.max(flow.busy_since);
+            (quiet + timeouts.user.min(timeouts.idle), CloseReason::UserTimeout)
+        } else if flow.state == State::FinWait2 as u8 {
+            (flow.last_rx + timeouts.fin_wait.min(timeouts.idle), CloseReason::Idle)
+        } else {
+            (flow.last_rx + timeouts.idle, CloseReason::Idle)
+        };
+        if now >= end {
+            if reason == CloseReason::HalfOpen {
+                self.close(cb, index, reason);
+            } else {
+                self.give_up(index, reason);
+            }
+            return;
+        }
+        let interface = &mut links[flow.key.port_index()].interface;
+        let at = slots.with(flow.stack, |set| interface.poll_at(now.smoltcp(), set));
+        let next = match at.map(|at| Instant::from_micros(at.total_micros().max(0) as u64)) {
+            Some(at) if at <= now => {
+                // Its retransmission timer ran out, or it has something to say that was held back.
+                self.mark(index);
+                now + Duration::from_secs(1)
+            }
+            Some(at) => at,
+            None => end,
+        };
+        self.wheel.set(index, next.min(end));
+    }
+
+    /// Forgets finished connections whose time is over.
+    fn expire_time_wait(&mut self, now: Instant) {
+        for _ in 0..TIMERS_PER_TURN {
+            match self.time_wait.front() {
+                Some(&(_, at)) if at <= now => {}
+                _ => return,
+            }
+            let Some((id, _)) = self.time_wait.pop_front() else { return };
+            let flow = &self.flows[id.index()];
+            if flow.generation != id.generation || flow.kind != Kind::TimeWait {
+                continue;
+            }
+            let end = flow.last_rx + self.timeouts.time_wait;
+            if now < end {
+                // The peer sent its FIN again, so the wait began anew.
+                self.time_wait.push_back((id, end));
+            } else {
+                self.unmake(id.index);
+            }
+        }
+    }
+
+    /// Makes room by forgetting the finished connection that has waited longest; false where there is none.
+    pub(super) fn evict_time_wait(&mut self) -> bool {
+        while let Some((id, _)) = self.time_wait.pop_front() {
+            let flow = &self.flows[id.index()];
+            if flow.generation == id.generation && flow.kind == Kind::TimeWait {
+                self.unmake(id.index);
+                self.counters.closed[CloseReason::Evicted as usize] += 1;
+                return true;
+            }
+        }
+        false
+    }
+}

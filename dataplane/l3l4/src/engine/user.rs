@@ -1,0 +1,170 @@
+//! Calls from outside the packet path: write, close, abort, look.
+
+use super::L3l4;
+use crate::callbacks::{Callbacks, CloseReason};
+use crate::conn::Conn;
+use crate::flow::{Kind, note, state_name};
+use crate::key::{FlowId, FlowKey};
+use crate::slots::socket;
+use crate::time::Instant;
+use core::time::Duration;
+use thiserror::Error;
+
+/// Why a call about a flow could not be carried out.
+#[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
+pub enum FlowError {
+    /// The handle is stale: the flow is gone.
+    #[error("the flow is gone")]
+    Gone,
+    /// The call is for TCP connections.
+    #[error("not a TCP connection")]
+    NotTcp,
+    /// This side is closed already, or not open yet.
+    #[error("this side of the connection is closed")]
+    Closed,
+}
+
+/// A flow as shown to an operator.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowInfo {
+    /// Its handle.
+    pub id: FlowId,
+    /// Its five-tuple.
+    pub key: FlowKey,
+    /// RFC 9293 state name; `UDP` for UDP flows.
+    pub state: &'static str,
+    /// The word given with the verdict.
+    pub user: u64,
+    /// Time since its first packet.
+    pub age: Duration,
+    /// Time since its last packet from the peer.
+    pub idle: Duration,
+    /// Payload bytes received in order.
+    pub bytes_in: u64,
+    /// Payload bytes written by the application.
+    pub bytes_out: u64,
+}
+
+impl<B> L3l4<B> {
+    /// Writes to a connection; returns how many bytes fitted. They leave at the next [`L3l4::l4_poll`].
+    ///
+    /// # Errors
+    /// Where the flow is gone, not TCP, or not open for sending.
+    pub fn l4_tx(&mut self, id: FlowId, data: &[u8]) -> Result<usize, FlowError> {
+        self.with_conn(id, |conn| if conn.may_send() { Ok(conn.send(data)) } else { Err(FlowError::Closed) })?
+    }
+
+    /// Closes this side of a connection: a FIN follows what is queued; receiving goes on.
+    ///
+    /// # Errors
+    /// Where the flow is gone or not TCP.
+    pub fn close_flow(&mut self, id: FlowId) -> Result<(), FlowError> {
+        self.with_conn(id, |conn| conn.close())
+    }
+
+    /// Ends a connection at once with an RST at the next [`L3l4::l4_poll`].
+    ///
+    /// # Errors
+    /// Where the flow is gone or not TCP.
+    pub fn abort_flow(&mut self, id: FlowId) -> Result<(), FlowError> {
+        let index = self.tcp(id)?;
+        self.give_up(index, CloseReason::Aborted);
+        Ok(())
+    }
+
+    /// Runs `f` on a connection, outside of any callback.
+    ///
+    /// # Errors
+    /// Where the flow is gone or not TCP.
+    pub fn with_conn<R>(&mut self, id: FlowId, f: impl FnOnce(&mut Conn<'_>) -> R) -> Result<R, FlowError> {
+        let index = self.tcp(id)?;
+        let Self { flows, slots, .. } = self;
+        let flow = &mut flows[index as usize];
+        let result = slots.with(flow.stack, |set| {
+            let socket = socket(set);
+            let result = f(&mut Conn { id, flow, socket });
+            flow.sync(socket);
+            result
+        });
+        if flow.has(note::TOUCHED) {
+            self.mark(index);
+        }
+        Ok(result)
+    }
+
+    fn tcp(&self, id: FlowId) -> Result<u32, FlowError> {
+        let index = self.live(id).ok_or(FlowError::Gone)?;
+        let flow = &self.flows[index as usize];
+        if flow.has(note::GIVEN_UP) {
+            return Err(FlowError::Gone);
+        }
+        if flow.kind == Kind::Tcp { Ok(index) } else { Err(FlowError::NotTcp) }
+    }
+
+    /// What is known of a flow, or `None` where it is gone.
+    #[must_use]
+    pub fn flow(&self, id: FlowId, now: Instant) -> Option<FlowInfo> {
+        self.live(id).map(|index| self.info(index, now))
+    }
+
+    /// Looks at up to `slots` flow slots from slot `from` on, giving each flow found to `f`. Returns the slot to
+    /// go on from, or `None` after the last.
+    pub fn scan(
+        &self,
+        from: usize,
+        slots: usize,
+        now: Instant,
+        mut f: impl FnMut(&FlowInfo),
+    ) -> Option<usize> {
+        let end = (from + slots).min(self.flows.len());
+        for index in from..end {
+            if self.flows[index].kind != Kind::Free {
+                f(&self.info(index as u32, now));
+            }
+        }
+        (end < self.flows.len()).then_some(end)
+    }
+
+    fn info(&self, index: u32, now: Instant) -> FlowInfo {
+        let flow = &self.flows[index as usize];
+        FlowInfo {
+            id: flow.id(index),
+            key: flow.key,
+            state: match flow.kind {
+                Kind::Udp => "UDP",
+                Kind::TimeWait => "TIME-WAIT",
+                _ => state_name(flow.state),
+            },
+            user: flow.user,
+            age: now.since(flow.opened),
+            idle: now.since(flow.last_rx),
+            bytes_in: flow.bytes_in,
+            bytes_out: flow.bytes_out,
+        }
+    }
+
+    /// Aborts up to `budget` connections and forgets up to as many UDP flows; returns whether any are left.
+    pub fn abort_some<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, budget: usize) -> bool {
+        let mut left = budget;
+        for index in 0..self.flows.len() {
+            match self.flows[index].kind {
+                Kind::Tcp if !self.flows[index].has(note::GIVEN_UP) => {
+                    self.give_up(index as u32, CloseReason::Aborted);
+                }
+                Kind::Udp => self.close(cb, index as u32, CloseReason::Aborted),
+                Kind::TimeWait => self.unmake(index as u32),
+                _ => continue,
+            }
+            left -= 1;
+            if left == 0 {
+                return true;
+            }
+        }
+        self.slots.used() > 0
+    }
+
+    /// Gives back the reserved buffer, if there is one.
+    pub fn release_spare(&mut self) -> Option<B> {
+        self.spare.take()
+    }
+}

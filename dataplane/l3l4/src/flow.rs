@@ -1,0 +1,173 @@
+//! The record of one flow: what the engine knows of it beside the socket.
+//!
+//! Invariant: sequence numbers here are followed from the headers that really came and went, so they hold for a
+//! socket whose own are private. `snd_una <= pos <= snd_nxt` and `snd_una <= snd_end` in sequence space.
+
+use crate::callbacks::CloseReason;
+use crate::key::{FlowId, FlowKey};
+use crate::time::Instant;
+use smoltcp::socket::tcp::{Socket, State};
+
+/// `a` lies before `b` in sequence space (RFC 9293 section 3.4).
+#[inline]
+pub(crate) const fn seq_lt(a: u32, b: u32) -> bool {
+    (a.wrapping_sub(b) as i32) < 0
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Kind {
+    #[default]
+    Free,
+    Udp,
+    /// A live TCP stack in slot `Flow::stack`.
+    Tcp,
+    /// The stack is gone; only the record is left, until the last segments have died out.
+    TimeWait,
+}
+
+/// Bits of [`Flow::notes`].
+pub(crate) mod note {
+    /// In the list of flows with something to send.
+    pub(crate) const DIRTY: u8 = 1;
+    /// The application found too little room; it wants to hear of more.
+    pub(crate) const WANTS_ROOM: u8 = 2;
+    /// The application took, wrote or closed something since egress last ran.
+    pub(crate) const TOUCHED: u8 = 4;
+    /// The application closed its side: a FIN follows what is queued.
+    pub(crate) const FIN: u8 = 8;
+    /// The application knows of the peer's FIN.
+    pub(crate) const TOLD_END: u8 = 16;
+    /// Counted among the half-open flows.
+    pub(crate) const HALF_OPEN: u8 = 32;
+    /// Something sent waits to be acknowledged, since `Flow::busy_since`.
+    pub(crate) const BUSY: u8 = 64;
+    /// The engine gave up on the peer: no event but the close is due any more.
+    pub(crate) const GIVEN_UP: u8 = 128;
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flow {
+    pub(crate) key: FlowKey,
+    pub(crate) hash: u32,
+    pub(crate) generation: u32,
+    pub(crate) kind: Kind,
+    pub(crate) notes: u8,
+    pub(crate) state: u8,
+    pub(crate) syn_acks: u8,
+    /// Shift of the window we advertise.
+    pub(crate) rcv_shift: u8,
+    /// Shift of the window the peer advertises.
+    pub(crate) snd_shift: u8,
+    pub(crate) stack: u32,
+    /// Peer's initial sequence number.
+    pub(crate) irs: u32,
+    /// First byte the application has not taken.
+    pub(crate) rcv_base: u32,
+    /// Next sequence number expected.
+    pub(crate) rcv_nxt: u32,
+    /// Last acknowledgment number sent.
+    pub(crate) acked: u32,
+    /// Right edge of the window advertised with it.
+    pub(crate) edge: u32,
+    /// Oldest unacknowledged.
+    pub(crate) snd_una: u32,
+    /// Where sending goes on from (falls back on retransmission).
+    pub(crate) pos: u32,
+    /// Highest ever sent, plus one.
+    pub(crate) snd_nxt: u32,
+    /// End of what the application has written.
+    pub(crate) snd_end: u32,
+    /// Largest window the peer ever advertised (RFC 5961 section 5).
+    pub(crate) max_window: u32,
+    pub(crate) last_rx: Instant,
+    pub(crate) busy_since: Instant,
+    pub(crate) opened: Instant,
+    /// Why it will end, once it is given up.
+    pub(crate) ending: Option<CloseReason>,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    /// The caller's own word.
+    pub(crate) user: u64,
+}
+
+impl Flow {
+    #[inline]
+    pub(crate) fn has(&self, note: u8) -> bool {
+        self.notes & note != 0
+    }
+
+    pub(crate) fn id(&self, index: u32) -> FlowId {
+        FlowId { index, generation: self.generation }
+    }
+
+    #[inline]
+    pub(crate) fn is_half_open(&self) -> bool {
+        self.state == State::SynReceived as u8
+    }
+
+    /// End of what is to be sent, FIN included.
+    #[inline]
+    pub(crate) fn goal(&self) -> u32 {
+        self.snd_end.wrapping_add(u32::from(self.has(note::FIN)))
+    }
+
+    /// Something is queued or FIN is due that has not gone out since the last (re)start of sending.
+    #[inline]
+    pub(crate) fn has_unsent(&self) -> bool {
+        seq_lt(self.pos, self.goal())
+    }
+
+    /// Something is sent or to be sent and not acknowledged.
+    #[inline]
+    pub(crate) fn is_busy(&self) -> bool {
+        self.snd_una != self.goal()
+    }
+
+    /// Takes over what the socket lets one see.
+    #[inline]
+    pub(crate) fn sync(&mut self, socket: &Socket<'static>) {
+        let state = socket.state();
+        let fin =
+            u32::from(matches!(state, State::CloseWait | State::LastAck | State::Closing | State::TimeWait));
+        let rcv_nxt = self.rcv_base.wrapping_add(socket.recv_queue() as u32).wrapping_add(fin);
+        let data_end = rcv_nxt.wrapping_sub(fin);
+        let known = self.rcv_nxt.wrapping_sub(u32::from(self.fin_received()));
+        self.bytes_in += u64::from(data_end.wrapping_sub(known));
+        self.rcv_nxt = rcv_nxt;
+        self.state = state as u8;
+        self.snd_una = match state {
+            State::SynReceived => self.snd_end.wrapping_sub(1),
+            State::FinWait2 | State::TimeWait => self.goal(),
+            _ => self.snd_end.wrapping_sub(socket.send_queue() as u32),
+        };
+        if seq_lt(self.pos, self.snd_una) {
+            self.pos = self.snd_una;
+        }
+    }
+
+    /// The peer's FIN has come, in order.
+    #[inline]
+    pub(crate) fn fin_received(&self) -> bool {
+        const PAST_FIN: [u8; 4] =
+            [State::CloseWait as u8, State::LastAck as u8, State::Closing as u8, State::TimeWait as u8];
+        PAST_FIN.contains(&self.state)
+    }
+}
+
+/// The name of a TCP state as RFC 9293 spells it.
+pub(crate) fn state_name(state: u8) -> &'static str {
+    const NAMES: [(State, &str); 11] = [
+        (State::Closed, "CLOSED"),
+        (State::Listen, "LISTEN"),
+        (State::SynSent, "SYN-SENT"),
+        (State::SynReceived, "SYN-RECEIVED"),
+        (State::Established, "ESTABLISHED"),
+        (State::FinWait1, "FIN-WAIT-1"),
+        (State::FinWait2, "FIN-WAIT-2"),
+        (State::CloseWait, "CLOSE-WAIT"),
+        (State::Closing, "CLOSING"),
+        (State::LastAck, "LAST-ACK"),
+        (State::TimeWait, "TIME-WAIT"),
+    ];
+    NAMES.iter().find(|(s, _)| *s as u8 == state).map_or("CLOSED", |(_, name)| name)
+}

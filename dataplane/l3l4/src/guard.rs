@@ -1,0 +1,187 @@
+//! What must be put right in front of smoltcp on a network where anybody may send anything.
+//!
+//! Invariant: what is fed to a socket in a synchronised state is plain data, an acknowledgment or a FIN whose
+//! numbers a peer that really holds the connection could have sent, or the one RST that matches exactly
+//! (RFC 5961). Everything else is answered or dropped here, by name.
+
+use crate::drop::DropReason;
+use crate::flow::{Flow, seq_lt};
+use crate::packet::{Headers, flags};
+
+/// What to do with a segment that belongs to a live stack.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    /// Feed it as it is.
+    Feed,
+    /// Feed it with this acknowledgment number, and without its FIN where so said.
+    FeedWith {
+        ack: u32,
+        clear_fin: bool,
+    },
+    /// It says nothing new and asks for nothing.
+    Stale,
+    /// Send a challenge ACK (rate-limited) and drop it under this reason.
+    Challenge(DropReason),
+    /// Send an RST for it (rate-limited) and drop it under this reason.
+    Reset(DropReason),
+    Drop(DropReason),
+}
+
+/// Judges one segment.
+#[inline]
+pub(crate) fn inbound(flow: &Flow, h: &Headers) -> Verdict {
+    let end = h.seq.wrapping_add(h.payload_len() as u32);
+    // The common case first: in order, inside the window, acknowledging what was sent.
+    let ack_ahead = h.ack.wrapping_sub(flow.snd_una);
+    if h.flags & (flags::SYN | flags::RST | flags::FIN | flags::ACK) == flags::ACK
+        && ack_ahead <= flow.snd_nxt.wrapping_sub(flow.snd_una)
+        && !flow.is_half_open()
+    {
+        return Verdict::Feed;
+    }
+    if h.flags & flags::RST != 0 {
+        return reset(flow, h);
+    }
+    if h.flags & flags::SYN != 0 {
+        // RFC 5961 section 4: whatever its numbers. The first SYN come again is answered by the SYN-ACK's timer.
+        let again = flow.is_half_open() && h.seq == flow.irs && h.flags & flags::ACK == 0;
+        return if again { Verdict::Stale } else { Verdict::Challenge(DropReason::TcpChallenged) };
+    }
+    if h.flags & flags::ACK == 0 {
+        return Verdict::Drop(DropReason::TcpFlags);
+    }
+    if flow.is_half_open() {
+        // RFC 9293 section 3.10.7.4, SYN-RECEIVED: only our SYN can be acknowledged.
+        return if h.ack == flow.snd_end {
+            Verdict::Feed
+        } else {
+            Verdict::Reset(DropReason::TcpOutOfWindow)
+        };
+    }
+    if seq_lt(flow.snd_nxt, h.ack) {
+        return Verdict::Challenge(DropReason::TcpOutOfWindow);
+    }
+    let mut ack = h.ack;
+    if seq_lt(ack, flow.snd_una) {
+        // RFC 5961 section 5: old, but not older than a window; its data still counts.
+        if flow.snd_una.wrapping_sub(ack) > flow.max_window {
+            return Verdict::Challenge(DropReason::TcpOutOfWindow);
+        }
+        if h.segment_len() == 0 && h.seq == flow.rcv_nxt {
+            return Verdict::Stale;
+        }
+        ack = flow.snd_una;
+    }
+    // smoltcp trims what exceeds the window but takes the FIN behind it all the same.
+    let clear_fin = h.flags & flags::FIN != 0 && seq_lt(flow.edge, end);
+    if ack == h.ack && !clear_fin { Verdict::Feed } else { Verdict::FeedWith { ack, clear_fin } }
+}
+
+/// RFC 5961 section 3: an RST closes only where it hits the next expected number exactly.
+fn reset(flow: &Flow, h: &Headers) -> Verdict {
+    if h.seq == flow.rcv_nxt {
+        Verdict::Feed
+    } else if !seq_lt(h.seq, flow.rcv_nxt) && seq_lt(h.seq, flow.edge) {
+        Verdict::Challenge(DropReason::TcpChallenged)
+    } else {
+        Verdict::Drop(DropReason::TcpOutOfWindow)
+    }
+}
+
+/// Writes a verdict's corrections into the packet. Checksums are not kept: they were verified before.
+pub(crate) fn correct(packet: &mut [u8], h: &Headers, ack: u32, clear_fin: bool) {
+    let l4 = usize::from(h.l4);
+    packet[l4 + 8..l4 + 12].copy_from_slice(&ack.to_be_bytes());
+    if clear_fin {
+        packet[l4 + 13] &= !flags::FIN;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smoltcp::socket::tcp::State;
+
+    fn flow() -> Flow {
+        Flow {
+            state: State::Established as u8,
+            irs: 999,
+            rcv_base: 1000,
+            rcv_nxt: 1000,
+            acked: 1000,
+            edge: 3000,
+            snd_una: 5000,
+            pos: 5500,
+            snd_nxt: 5500,
+            snd_end: 5500,
+            max_window: 400,
+            ..Flow::default()
+        }
+    }
+
+    fn segment(f: u8, seq: u32, ack: u32, len: u16) -> Headers {
+        Headers { flags: f, seq, ack, payload: 40, payload_end: 40 + len, ..Headers::default() }
+    }
+
+    #[test]
+    fn rfc_5961_table() {
+        use flags::{ACK, FIN, RST, SYN};
+        let flow = flow();
+        let challenge = Verdict::Challenge(DropReason::TcpChallenged);
+        let far = Verdict::Challenge(DropReason::TcpOutOfWindow);
+        let out = Verdict::Drop(DropReason::TcpOutOfWindow);
+        for (what, h, wanted) in [
+            ("exact RST", segment(RST, 1000, 0, 0), Verdict::Feed),
+            ("RST inside the window", segment(RST, 1001, 0, 0), challenge),
+            ("RST at the last byte", segment(RST, 2999, 0, 0), challenge),
+            ("RST at the edge", segment(RST, 3000, 0, 0), out),
+            ("RST behind", segment(RST | ACK, 999, 5000, 0), out),
+            ("SYN anywhere", segment(SYN, 77, 0, 0), challenge),
+            ("SYN-ACK", segment(SYN | ACK, 1000, 5000, 0), challenge),
+            ("FIN without ACK", segment(FIN, 1000, 0, 0), Verdict::Drop(DropReason::TcpFlags)),
+            ("data", segment(ACK, 1000, 5000, 10), Verdict::Feed),
+            ("ACK of all", segment(ACK, 1000, 5500, 0), Verdict::Feed),
+            ("ACK of what was never sent", segment(ACK, 1000, 5501, 0), far),
+            (
+                "old ACK with data",
+                segment(ACK, 1000, 4700, 9),
+                Verdict::FeedWith { ack: 5000, clear_fin: false },
+            ),
+            ("old ACK alone", segment(ACK, 1000, 4700, 0), Verdict::Stale),
+            (
+                "keepalive with old ACK",
+                segment(ACK, 999, 4700, 0),
+                Verdict::FeedWith { ack: 5000, clear_fin: false },
+            ),
+            ("ACK older than a window", segment(ACK, 1000, 4599, 9), far),
+            (
+                "FIN beyond the edge",
+                segment(ACK | FIN, 2990, 5000, 20),
+                Verdict::FeedWith { ack: 5000, clear_fin: true },
+            ),
+            ("FIN at the edge", segment(ACK | FIN, 2990, 5000, 10), Verdict::Feed),
+        ] {
+            assert_eq!(inbound(&flow, &h), wanted, "{what}");
+        }
+    }
+
+    #[test]
+    fn half_open() {
+        use flags::{ACK, SYN};
+        let flow =
+            Flow { state: State::SynReceived as u8, snd_una: 5000, snd_end: 5001, snd_nxt: 5001, ..flow() };
+        assert_eq!(inbound(&flow, &segment(ACK, 1000, 5001, 0)), Verdict::Feed);
+        assert_eq!(inbound(&flow, &segment(ACK, 1000, 5002, 0)), Verdict::Reset(DropReason::TcpOutOfWindow));
+        assert_eq!(inbound(&flow, &segment(SYN, 999, 0, 0)), Verdict::Stale);
+        assert_eq!(inbound(&flow, &segment(SYN, 998, 0, 0)), Verdict::Challenge(DropReason::TcpChallenged));
+    }
+
+    #[test]
+    fn corrections_land_in_the_header() {
+        let mut packet = [0u8; 40];
+        packet[33] = flags::ACK | flags::FIN;
+        let h = Headers { l4: 20, ..segment(0, 0, 0, 0) };
+        correct(&mut packet, &h, 0x0102_0304, true);
+        assert_eq!((&packet[28..32], packet[33]), (&[1, 2, 3, 4][..], flags::ACK));
+    }
+}
