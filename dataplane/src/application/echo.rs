@@ -9,8 +9,10 @@
 
 use super::{AppCounters, Application, FlowState, Reply, Stream};
 
-/// Bytes moved at a time: one full Ethernet segment.
-const PIECE: usize = 1536;
+/// Bytes moved at a time: a full Ethernet segment, or a short message for which clearing and
+/// filling that much memory would be most of the work.
+const SEGMENT: usize = 1536;
+const SHORT: usize = 128;
 
 /// The echo application.
 #[derive(Debug)]
@@ -25,16 +27,13 @@ impl Application for Echo {
         if let FlowState::Done = state {
             return;
         }
-        let mut piece = [0; PIECE];
         loop {
-            let want = stream.pending().min(stream.room()).min(PIECE);
-            if want == 0 {
-                break;
-            }
-            let (into, _) = piece.split_at_mut(want);
-            let copied = stream.copy(into);
-            let sent = stream.send(into.get(..copied).unwrap_or_default());
-            stream.take(sent);
+            let want = stream.pending().min(stream.room());
+            let sent = match want {
+                0 => break,
+                1..=SHORT => turn::<SHORT>(stream, want),
+                _ => turn::<SEGMENT>(stream, want.min(SEGMENT)),
+            };
             counters.tcp_bytes_in += sent as u64;
             counters.tcp_bytes_out += sent as u64;
             if sent == 0 {
@@ -52,6 +51,16 @@ impl Application for Echo {
         let sent = data.len() <= reply.max_len() && reply.reply(data);
         counters.replied(data.len(), sent);
     }
+}
+
+/// Sends back the first `want` pending bytes, at most `N`, and takes what was queued of them.
+#[inline(never)]
+fn turn<const N: usize>(stream: &mut dyn Stream, want: usize) -> usize {
+    let mut piece = [0; N];
+    let copied = stream.copy(piece.get_mut(..want).unwrap_or_default());
+    let sent = stream.send(piece.get(..copied).unwrap_or_default());
+    stream.take(sent);
+    sent
 }
 
 #[cfg(test)]

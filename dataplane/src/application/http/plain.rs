@@ -18,15 +18,15 @@ pub(super) struct Plain<'a> {
 /// Recognises the head at the front, if it is a plain one.
 #[inline]
 pub(super) fn recognise(front: &[u8]) -> Option<Plain<'_>> {
-    let target_len = if front.starts_with(b"GET / HTTP/1.1\r\n") {
-        1
+    let (target, mut len) = if front.starts_with(b"GET / HTTP/1.1\r\n") {
+        (front.get(4..5)?, 16)
     } else {
-        let after = front.strip_prefix(b"GET ")?;
-        let len = span::<TARGET>(after);
-        after.get(len..)?.starts_with(b" HTTP/1.1\r\n").then_some(len)?
+        let (target, rest) = {
+            let after = front.strip_prefix(b"GET ")?;
+            after.split_at_checked(span::<TARGET>(after))?
+        };
+        (target, rest.starts_with(b" HTTP/1.1\r\n").then_some(target.len() + 15)?)
     };
-    let target = front.get(4..4 + target_len)?;
-    let mut len = target_len + 15;
     let mut host = false;
     loop {
         let line = front.get(len..)?;
@@ -42,6 +42,7 @@ pub(super) fn recognise(front: &[u8]) -> Option<Plain<'_>> {
             b'C' if line.starts_with(b"Connection: keep-alive\r\n") => 22,
             // The names nearly every client sends, to be spared the look at each of their bytes.
             b'U' if line.starts_with(b"User-Agent: ") => 12 + plain_text(line.get(12..)?),
+            b'A' if line.starts_with(b"Accept: */*\r\n") => 11,
             b'A' if line.starts_with(b"Accept: ") => 8 + plain_text(line.get(8..)?),
             _ => other(line)?,
         };

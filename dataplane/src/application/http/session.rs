@@ -79,7 +79,12 @@ impl Session {
     #[inline]
     pub(super) fn run(&mut self, http: &Http, stream: &mut dyn Stream, counters: &mut AppCounters) -> Life {
         if self.between_requests() && http.keep_alive {
-            while let Some(plain) = plain::recognise(stream.data()) {
+            loop {
+                let front = stream.data();
+                if front.is_empty() {
+                    return if stream.peer_closed() { self.end(stream, counters) } else { Life::Open };
+                }
+                let Some(plain) = plain::recognise(front) else { break };
                 let Ok(index) = http.content.find(plain.target) else { break };
                 let len = plain.len;
                 let Some(response) = http.responses.get(index as usize) else { break };
@@ -96,9 +101,6 @@ impl Session {
                     (self.sending, self.offset) = (Some(answer), offset);
                     return Life::Open;
                 }
-            }
-            if stream.pending() == 0 && !stream.peer_closed() {
-                return Life::Open;
             }
         }
         self.step_by_step(http, stream, counters)
