@@ -117,3 +117,68 @@ impl Slot {
         self.used.store(now, Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::AtomicBool;
+    use std::thread;
+
+    use super::*;
+
+    /// An entry all of whose words say `n`.
+    fn stamped(n: u64) -> Entry {
+        Entry {
+            key: Key { link: n as u32, address: Addr(u128::from(n) << 64 | u128::from(n)) },
+            mac: Some(Mac::from_bits(n)),
+            seen: n,
+            confirmed: n,
+            used: n,
+            probed: n,
+            attempts: n as u8,
+            ..Entry::default()
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let slot = Slot::default();
+        assert_eq!(slot.read(), Some((0, None)));
+        let flags = Entry { gateway: true, challenged: true, mac: None, ..stamped(7) };
+        for (sequence, entry) in [(0, Some(stamped(3))), (2, Some(flags)), (4, None)] {
+            assert!(slot.replace(sequence, entry.as_ref()));
+            assert_eq!(slot.read(), Some((sequence + 2, entry)));
+            assert!(!slot.replace(sequence, None), "a stale sequence");
+        }
+    }
+
+    #[test]
+    fn a_reader_sees_one_write_or_nothing() {
+        let (slot, stop) = (&Slot::default(), &AtomicBool::new(false));
+        slot.replace(0, Some(&stamped(1)));
+        thread::scope(|scope| {
+            let writers = [1_000_u64, 2_000_000].map(|base| {
+                scope.spawn(move || {
+                    for n in base..base + 300_000 {
+                        if let Some((sequence, _)) = slot.read() {
+                            slot.replace(sequence, Some(&stamped(n)));
+                        }
+                    }
+                })
+            });
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !stop.load(Relaxed) {
+                        if let Some((_, entry)) = slot.read() {
+                            let entry = entry.unwrap();
+                            assert_eq!(entry, stamped(entry.seen));
+                        }
+                    }
+                });
+            }
+            for writer in writers {
+                writer.join().unwrap();
+            }
+            stop.store(true, Relaxed);
+        });
+    }
+}
