@@ -1,5 +1,7 @@
 //! Buffers: nothing is lost, nothing is written outside, and a vector plus a ring always hold what went in.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod common;
 
 use arrayvec::ArrayVec;

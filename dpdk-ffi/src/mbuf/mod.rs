@@ -142,11 +142,34 @@ impl Mbuf {
         unsafe { raw::buf_len(self.as_ptr()) - raw::data_off(self.as_ptr()) }
     }
 
-    /// Moves all bytes into the first buffer; false when they do not fit.
+    /// Moves all bytes into the first buffer, at the cost of headroom if need be; false, and nothing moved, when even
+    /// the whole buffer is too small.
     #[inline]
     pub fn linearize(&mut self) -> bool {
-        // SAFETY: self is a live chain owned by us; on failure DPDK leaves it as it was.
-        self.is_contiguous() || unsafe { dpdk_sys::shim_rte_pktmbuf_linearize(self.as_ptr()) } == 0
+        self.is_contiguous() || self.join_segments()
+    }
+
+    #[cold]
+    fn join_segments(&mut self) -> bool {
+        let mbuf = self.as_ptr();
+        // SAFETY: self is a live mbuf owned by us.
+        let size = unsafe { raw::buf_len(mbuf) };
+        let Ok(total) = u16::try_from(self.pkt_len()) else {
+            return false;
+        };
+        let Some(spare) = size.checked_sub(total) else {
+            return false;
+        };
+        // SAFETY: the data moves inside its buffer, to where the whole packet fits behind it; DPDK then appends the other
+        // segments' bytes and frees those.
+        unsafe {
+            if spare < self.headroom() {
+                let to = raw::buf_addr(mbuf).add(usize::from(spare));
+                core::ptr::copy(data_start(mbuf), to, usize::from(self.len()));
+                raw::set_data_off(mbuf, spare);
+            }
+            dpdk_sys::shim_rte_pktmbuf_linearize(mbuf) == 0
+        }
     }
 
     /// Makes the packet `n` bytes longer at the front and returns those bytes (their content is arbitrary).

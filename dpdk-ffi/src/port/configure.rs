@@ -130,7 +130,8 @@ fn set_device(id: PortId, plan: &mut Plan, what: &str) -> Result<()> {
     if let Some(rss) = &mut effective.rss {
         conf.rxmode.mq_mode = dpdk_sys::RTE_ETH_MQ_RX_RSS;
         conf.rx_adv_conf.rss_conf.rss_hf = rss.types.bits();
-        if !rss.key.is_empty() {
+        // A driver that names no key length takes the key after the start, if at all.
+        if !rss.key.is_empty() && plan.device.hash_key_size > 0 {
             conf.rx_adv_conf.rss_conf.rss_key = rss.key.as_mut_ptr();
             conf.rx_adv_conf.rss_conf.rss_key_len = plan.device.hash_key_size;
         }

@@ -9,14 +9,17 @@ use super::{PortId, info};
 
 /// Longest key DPDK's drivers know, with room to spare.
 const KEY_ROOM: usize = 256;
+/// Bytes of the Toeplitz key that every RSS specification starts from.
+const USUAL_KEY: usize = 40;
 /// Entries per group of the table, in DPDK's interface.
 #[allow(clippy::cast_possible_truncation)]
 const GROUP: usize = dpdk_sys::RTE_ETH_RETA_GROUP_SIZE as usize;
 
 /// The key in the length the port wants: repeated when short (a key that repeats every 2 bytes stays symmetric), cut when
-/// long, empty when the port takes none.
+/// long. Drivers that name no length (0) get the usual 40 bytes.
 pub(super) fn fit_key(key: &[u8], size: u8) -> Vec<u8> {
-    key.iter().copied().cycle().take(usize::from(size)).collect()
+    let size = if size == 0 { USUAL_KEY } else { usize::from(size) };
+    key.iter().copied().cycle().take(size).collect()
 }
 
 /// Spreads the table round robin over the queues and checks table and key.
@@ -25,7 +28,16 @@ pub(super) fn apply(id: PortId, rss: &mut RssEffective, queues: u16) {
     let wanted: Vec<u16> = (0..size).map(|i| i % queues.max(1)).collect();
     let reta_set = size > 0 && set_reta(id, &wanted);
     let reta_read = if reta_set { query_reta(id, size) } else { None };
-    let (key_read, types) = query_key(id, rss.key.len());
+    let (mut key_read, mut types) = query_key(id, rss.key.len());
+    if key_read.as_ref() != Some(&rss.key) && set_key(id, rss) {
+        // Some drivers ignore the key given with the configuration and take it only now.
+        (key_read, types) = query_key(id, rss.key.len());
+    }
+    if key_read.as_ref() != Some(&rss.key)
+        && info::device_info(id).is_ok_and(|device| device.hash_key_size == 0)
+    {
+        rss.key.clear();
+    }
     rss.verified =
         reta_read.as_ref() == Some(&wanted) && !rss.key.is_empty() && key_read.as_ref() == Some(&rss.key);
     rss.reta = reta_read.unwrap_or_default();
@@ -62,6 +74,19 @@ fn groups(len: usize) -> Vec<dpdk_sys::rte_eth_rss_reta_entry64> {
     groups
 }
 
+fn set_key(id: PortId, rss: &mut RssEffective) -> bool {
+    if rss.key.is_empty() {
+        return false;
+    }
+    // SAFETY: a plain C struct, valid when all zero.
+    let mut conf: dpdk_sys::rte_eth_rss_conf = unsafe { core::mem::zeroed() };
+    conf.rss_key = rss.key.as_mut_ptr();
+    conf.rss_key_len = u8::try_from(rss.key.len()).unwrap_or(u8::MAX);
+    conf.rss_hf = rss.types.bits();
+    // SAFETY: the key has the length named (a port's key size is 8 bits wide) and outlives the call.
+    unsafe { dpdk_sys::rte_eth_dev_rss_hash_update(id.0, &raw mut conf) == 0 }
+}
+
 fn query_key(id: PortId, len: usize) -> (Option<Vec<u8>>, Option<RssTypes>) {
     let mut key = [0_u8; KEY_ROOM];
     // SAFETY: a plain C struct, valid when all zero.
@@ -80,10 +105,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_repeated_cut_or_dropped() {
+    fn keys_are_repeated_or_cut() {
         assert_eq!(fit_key(&[1, 2], 5), [1, 2, 1, 2, 1]);
         assert_eq!(fit_key(&[1, 2, 3], 2), [1, 2]);
-        assert!(fit_key(&[1, 2], 0).is_empty());
+        assert_eq!(fit_key(&[1, 2], 0).len(), USUAL_KEY);
         assert!(fit_key(&[], 40).is_empty());
     }
 

@@ -1,6 +1,6 @@
 //! One DPDK per test process, shared by its tests, which run on threads of their own.
 
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub, clippy::expect_used)]
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
