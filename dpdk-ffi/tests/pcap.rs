@@ -69,8 +69,10 @@ fn frames_survive_the_way_from_file_to_file() {
     let device = format!("net_pcap40,rx_pcap={},tx_pcap={}", from.display(), to.display());
     let id = eal().attach_vdev(&device).unwrap();
     let pool = pool(255);
-    let mut port =
-        Port::configure(eal(), id, &PortOptions::default(), &[pool.clone()]).unwrap().start().unwrap();
+    let mut port = Port::configure(eal(), id, &PortOptions::default(), std::slice::from_ref(&pool))
+        .unwrap()
+        .start()
+        .unwrap();
     let (mut rx, mut tx) = (port.take_rx_queue(0).unwrap(), port.take_tx_queue(0).unwrap());
 
     let mut burst = ArrayVec::<Mbuf, 32>::new();
@@ -101,8 +103,10 @@ fn long_frames_come_in_segments_and_can_be_joined() {
     fs::write(&from, capture(&[frame.clone(), frame.clone()])).unwrap();
     let id = eal().attach_vdev(&format!("net_pcap41,rx_pcap={}", from.display())).unwrap();
     let pool = pool(15);
-    let mut port =
-        Port::configure(eal(), id, &PortOptions::default(), &[pool.clone()]).unwrap().start().unwrap();
+    let mut port = Port::configure(eal(), id, &PortOptions::default(), std::slice::from_ref(&pool))
+        .unwrap()
+        .start()
+        .unwrap();
     let mut rx = port.take_rx_queue(0).unwrap();
     let mut burst = ArrayVec::<Mbuf, 8>::new();
     assert_eq!(rx.rx_burst(&mut burst), 2);
