@@ -83,6 +83,16 @@ mod tests {
     }
 
     #[test]
+    fn takes_no_more_than_was_queued_where_the_queue_takes_less_than_its_room() {
+        let mut mock = Mock::new(4000, 4000);
+        mock.grain = 7;
+        let (mut state, mut counters) = (FlowState::New, AppCounters::default());
+        let sent: Vec<u8> = (0..3000u32).map(|n| (n % 253) as u8).collect();
+        mock.play(&Echo, &mut state, &mut counters, &sent, 3000, 4000);
+        assert_eq!(mock.sent, sent);
+    }
+
+    #[test]
     fn takes_only_what_it_could_queue() {
         let mut mock = Mock::new(100, 10);
         let (mut state, mut counters) = (FlowState::New, AppCounters::default());

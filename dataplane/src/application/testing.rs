@@ -12,6 +12,8 @@ pub(super) struct Mock {
     peer_closed: bool,
     queue: Vec<u8>,
     capacity: usize,
+    /// The most that one call of `send` queues, whatever the room.
+    pub(super) grain: usize,
     /// What left the transmit queue.
     pub(super) sent: Vec<u8>,
     pub(super) closes: usize,
@@ -28,6 +30,7 @@ impl Mock {
             peer_closed: false,
             queue: Vec::new(),
             capacity: transmit,
+            grain: usize::MAX,
             sent: Vec::new(),
             closes: 0,
             aborts: 0,
@@ -131,7 +134,7 @@ impl Stream for Mock {
 
     fn send(&mut self, bytes: &[u8]) -> usize {
         assert_eq!((self.closes, self.aborts), (0, 0), "sent after close");
-        let n = bytes.len().min(self.room());
+        let n = bytes.len().min(self.room()).min(self.grain);
         self.queue.extend_from_slice(&bytes[..n]);
         n
     }

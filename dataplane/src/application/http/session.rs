@@ -188,7 +188,9 @@ impl Session {
             let (into, _) = room.split_at_mut(have.min(MAX_HEAD));
             let copied = stream.copy(into);
             let front = into.get(..copied).unwrap_or_default();
-            if front.get(seen..).unwrap_or_default().contains(&b'\n') {
+            // With a line end, or where a request begins past the ring's wrap: a first byte can be
+            // enough to refuse it.
+            if seen == 0 || front.get(seen..).unwrap_or_default().contains(&b'\n') {
                 let taken;
                 (taken, step) = parse::advance(&mut self.request, front, http.max_head, http);
                 stream.take(taken);

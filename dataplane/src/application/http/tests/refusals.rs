@@ -55,6 +55,13 @@ fn what_cannot_be_a_request_is_refused_at_its_first_byte() {
     refused(400, b"\x16\x03\x01\x02");
     refused(400, b"\0");
     refused(400, b"{");
+    // Also where that byte is the first one past the receive ring's wrap, which is at 2 * k here.
+    let http = Http::new(&hello()).unwrap();
+    for k in 1..40 {
+        let input = [&b"\r\n".repeat(k)[..], b"\x16\x03"].concat();
+        let outcome = converse(&http, &input, 6 * k, 4096, 4096, 4096);
+        assert_eq!(statuses(&outcome.output), [400], "{k}");
+    }
 }
 
 #[test]
