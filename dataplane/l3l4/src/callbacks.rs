@@ -18,6 +18,8 @@ pub enum Verdict {
     Drop,
     /// Say nothing: no service matches.
     NoService,
+    /// Say nothing: the destination address is not one of ours.
+    NotOurs,
 }
 
 /// Why a flow ended.

@@ -57,6 +57,7 @@ reasons! {
     TcpClosing = "tcp_closing", "a segment for a connection that has just been closed";
     UdpTruncated = "udp_truncated", "the datagram is shorter than its UDP header or length says";
     UdpChecksum = "udp_checksum", "the UDP checksum is wrong, or missing over IPv6";
+    NotOurAddress = "not_our_address", "the destination address is not one of ours";
     NoService = "no_service", "no service matches";
     ServiceDrop = "service_drop", "the service that matches says drop";
     ServiceReject = "service_reject", "the service that matches says reject";

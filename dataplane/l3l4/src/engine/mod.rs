@@ -185,6 +185,13 @@ impl<B> L3l4<B> {
         hash
     }
 
+    /// Whether there is a flow for this five-tuple; `hash` is what [`L3l4::prepare`] gave for it.
+    #[inline]
+    #[must_use]
+    pub fn contains(&self, key: &FlowKey, hash: u32) -> bool {
+        self.find(hash, key).is_some()
+    }
+
     fn find(&self, hash: u32, key: &FlowKey) -> Option<u32> {
         self.table.find(hash, |slot| self.flows[slot as usize].key == *key)
     }

@@ -225,6 +225,7 @@ impl<B> L3l4<B> {
             }
             (Admission::Drop, _) => return Err(DropReason::ServiceDrop),
             (Admission::NoService, _) => return Err(DropReason::NoService),
+            (Admission::NotOurs, _) => return Err(DropReason::NotOurAddress),
         };
         if !self.accepting {
             self.answer_rst(cb, now, h);
@@ -396,6 +397,7 @@ impl<B> L3l4<B> {
             }
             Admission::Drop => return Err(DropReason::ServiceDrop),
             Admission::NoService => return Err(DropReason::NoService),
+            Admission::NotOurs => return Err(DropReason::NotOurAddress),
         };
         if !self.accepting {
             return Err(DropReason::Draining);
