@@ -1,4 +1,16 @@
-//! dataplane
+//! The data plane: workers that poll ports and terminate flows, and everything a packet meets on its way.
+//!
+//! Packets never leave the worker that owns their flow; nothing written on the path is shared.
 #![forbid(unsafe_code)]
 
 pub mod application;
+pub mod checksum;
+pub mod drop;
+pub mod frame;
+pub mod mailbox;
+pub mod neighbour;
+pub mod policy;
+pub mod prefix;
+pub mod report;
+pub mod settings;
+pub mod steer;

@@ -1,0 +1,111 @@
+//! How control talks to a worker: commands in a bounded queue, looked at between turns.
+//!
+//! Invariant: a worker never waits for control. A command is carried out in bounded steps, and an answer that
+//! nobody takes is dropped.
+
+use crate::settings::Services;
+use core::time::Duration;
+use crossbeam_queue::ArrayQueue;
+use l3l4::{FlowId, FlowKey, Limits};
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+/// Commands that may wait at a worker.
+const WAITING: usize = 64;
+
+/// A flow as a worker reports it.
+#[derive(Clone, Debug)]
+pub struct FlowView {
+    /// The worker that owns it.
+    pub worker: u16,
+    /// Its handle on that worker.
+    pub id: FlowId,
+    /// Its five-tuple; the port number is in it.
+    pub key: FlowKey,
+    /// RFC 9293 state name, or `UDP`.
+    pub state: &'static str,
+    /// Number of its service.
+    pub service: u16,
+    /// Since its first packet.
+    pub age: Duration,
+    /// Since its last packet from the peer.
+    pub idle: Duration,
+    /// Payload bytes from the peer.
+    pub bytes_in: u64,
+    /// Payload bytes to the peer.
+    pub bytes_out: u64,
+}
+
+/// Which flows to list; `None` fits all.
+#[derive(Clone, Debug, Default)]
+pub struct FlowFilter {
+    /// An address at either end.
+    pub address: Option<l3l4::Addr>,
+    /// A port number at either end.
+    pub port: Option<u16>,
+    /// TCP or UDP.
+    pub protocol: Option<l3l4::Protocol>,
+    /// Number of the service.
+    pub service: Option<u16>,
+    /// RFC 9293 state name, or `UDP`.
+    pub state: Option<String>,
+}
+
+impl FlowFilter {
+    /// Whether a flow fits.
+    #[must_use]
+    pub fn fits(&self, flow: &FlowView) -> bool {
+        let key = &flow.key;
+        self.address.is_none_or(|a| a == key.remote || a == key.local)
+            && self.port.is_none_or(|p| p == key.remote_port || p == key.local_port)
+            && self.protocol.is_none_or(|p| p == key.protocol)
+            && self.service.is_none_or(|s| s == flow.service)
+            && self.state.as_deref().is_none_or(|s| s.eq_ignore_ascii_case(flow.state))
+    }
+}
+
+/// What control may ask of a worker.
+pub enum Command {
+    /// List flows that fit, at most `most` of them. The list comes in one message.
+    Flows {
+        /// Which.
+        filter: FlowFilter,
+        /// At most so many.
+        most: usize,
+        /// Where the list goes.
+        answer: SyncSender<Vec<FlowView>>,
+    },
+    /// Put these services in force for new flows; running flows keep the application they began with.
+    Services(Arc<Services>),
+    /// Change rate limits.
+    Rates(Limits),
+    /// Take no new flows.
+    Drain,
+    /// Abort what is left.
+    Abort,
+    /// End the worker's thread.
+    Stop,
+}
+
+/// A worker's bounded queue of commands.
+pub struct Mailbox(ArrayQueue<Command>);
+
+impl Default for Mailbox {
+    fn default() -> Self {
+        Self(ArrayQueue::new(WAITING))
+    }
+}
+
+impl Mailbox {
+    /// Leaves a command; gives it back where too many are waiting.
+    ///
+    /// # Errors
+    /// The command, where the queue is full.
+    pub fn send(&self, command: Command) -> Result<(), Command> {
+        self.0.push(command)
+    }
+
+    pub(crate) fn take(&self) -> Option<Command> {
+        self.0.pop()
+    }
+}

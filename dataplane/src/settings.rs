@@ -1,0 +1,159 @@
+//! What the data plane is started with: plain values, checked by whoever read the configuration.
+//!
+//! Invariant: nothing here is parsed or defaulted; control decides, the data plane obeys.
+
+use crate::application::Application;
+use crate::policy::Policy;
+use crate::prefix::Prefix;
+use core::time::Duration;
+use std::sync::Arc;
+
+pub use dpdk_ffi::eal::{EalOptions, Hugepages, LogLevel};
+pub use l3l4::{CongestionControl, Limits};
+
+/// How packets of a port come to the worker that owns their flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Steering {
+    /// By RSS where it is there and verified; else by queue where the port has one per worker; else in software.
+    #[default]
+    Auto,
+    /// The port's RSS brings every packet of a flow to the queue of one worker.
+    Rss,
+    /// The device spreads flows over its queues by itself; the worker of the queue owns the flow.
+    Queue,
+    /// Workers hash every packet and hand over what is not theirs.
+    Software,
+}
+
+impl Steering {
+    /// Its name in configuration and listings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Rss => "rss",
+            Self::Queue => "queue",
+            Self::Software => "software",
+        }
+    }
+}
+
+/// The addresses of one VLAN of a port (or of its untagged side).
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    /// VLAN id; 0 for untagged.
+    pub vlan: u16,
+    /// Own addresses with prefix lengths.
+    pub addresses: Vec<(l3l4::Addr, u8)>,
+    /// Answer for every address of their subnets, and take what is routed here for any other.
+    pub any_ip: bool,
+    /// Gateways.
+    pub gateways: Vec<l3l4::Addr>,
+    /// What `any_ip` leaves alone.
+    pub except: Vec<Prefix>,
+}
+
+/// One port.
+#[derive(Clone, Debug)]
+pub struct PortSettings {
+    /// Its name in configuration, metrics and listings.
+    pub name: String,
+    /// The DPDK device: a vdev's name without arguments, or a PCI address.
+    pub device: String,
+    /// The networks it is on; frames of other VLANs are dropped.
+    pub networks: Vec<Network>,
+    /// Longest IP packet, in bytes.
+    pub mtu: u16,
+    /// Use this MAC address instead of the device's.
+    pub mac: Option<[u8; 6]>,
+    /// Take frames for every station.
+    pub promiscuous: bool,
+    /// Receive descriptors of each queue.
+    pub rx_descriptors: u16,
+    /// Transmit descriptors of each queue.
+    pub tx_descriptors: u16,
+    /// Receive queues; `None` for one per worker.
+    pub rx_queues: Option<u16>,
+    /// How packets come to the owner of their flow.
+    pub steering: Steering,
+    /// Ask the device for checksum offload.
+    pub checksum_offload: bool,
+    /// Ask the device to take VLAN tags off and put them on.
+    pub vlan_offload: bool,
+    /// Receive into several buffers where one is too small.
+    pub scatter: bool,
+}
+
+/// One service: a rule of the policy and the application behind it.
+#[derive(Clone)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// What answers; `None` for rules that reject or drop.
+    pub application: Option<Arc<dyn Application>>,
+}
+
+/// The services in force, exchanged as a whole.
+#[derive(Clone)]
+pub struct Services {
+    /// Counts up with every exchange.
+    pub version: u64,
+    /// The rules.
+    pub policy: Policy,
+    /// By the `service` number of the rules. Numbers keep their meaning for as long as the process runs: a
+    /// service that is gone leaves its place, a new one gets a new number.
+    pub services: Vec<Service>,
+}
+
+/// Everything the data plane is started with.
+#[derive(Clone)]
+pub struct Settings {
+    /// One worker on each of these CPUs.
+    pub cpus: Vec<usize>,
+    /// DPDK's environment.
+    pub eal: EalOptions,
+    /// Ports, in the order of their numbers.
+    pub ports: Vec<PortSettings>,
+    /// The services in force at start.
+    pub services: Arc<Services>,
+    /// Buffers of each worker's pool.
+    pub mbufs: u32,
+    /// Buffers in each worker's cache.
+    pub mbuf_cache: u32,
+    /// Bytes of each buffer, headroom included; 0: what the largest MTU needs.
+    pub data_room: u16,
+    /// Bounds of each worker's engine.
+    pub limits: Limits,
+    /// Neighbours in the table that all workers share.
+    pub neighbours: usize,
+    /// Datagrams in reassembly per worker.
+    pub fragments: usize,
+    /// How long a datagram may take to be completed.
+    pub fragment_timeout: Duration,
+    /// Places in each ring between two workers (a power of two).
+    pub steering_ring: u32,
+    /// Bytes of each connection's rings.
+    pub tcp_buffer_size: usize,
+    /// See [`l3l4::Builder::tcp_idle_timeout`].
+    pub tcp_idle_timeout: Duration,
+    /// See [`l3l4::Builder::tcp_halfopen_idle_timeout`].
+    pub tcp_halfopen_idle_timeout: Duration,
+    /// See [`l3l4::Builder::tcp_user_timeout`].
+    pub tcp_user_timeout: Duration,
+    /// See [`l3l4::Builder::tcp_time_wait`].
+    pub tcp_time_wait: Duration,
+    /// See [`l3l4::Builder::tcp_synack_retries`].
+    pub tcp_synack_retries: u8,
+    /// See [`l3l4::Builder::tcp_min_mss`].
+    pub tcp_min_mss: u16,
+    /// Congestion control.
+    pub congestion: CongestionControl,
+    /// See [`l3l4::Builder::udp_idle_timeout`].
+    pub udp_idle_timeout: Duration,
+    /// Longest sleep of a worker with nothing to do; zero: it polls without pause.
+    pub max_sleep: Duration,
+    /// Empty turns before the first sleep.
+    pub spin_turns: u32,
+    /// Secret of sequence numbers and hashes, shared by all workers.
+    pub secret: [u8; 32],
+}
