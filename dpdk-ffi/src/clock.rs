@@ -41,3 +41,16 @@ fn measure(time: Duration) -> u64 {
     let (ticks, nanos) = (u128::from(tsc().wrapping_sub(from)), start.elapsed().as_nanos());
     u64::try_from(ticks * 1_000_000_000 / nanos.max(1)).unwrap_or(u64::MAX).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counter_runs_and_its_rate_stands_still() {
+        let first = tsc();
+        let hz = tsc_hz();
+        assert!(tsc() > first);
+        assert!(hz > 1_000_000 && hz == tsc_hz());
+    }
+}

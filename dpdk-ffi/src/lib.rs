@@ -15,6 +15,29 @@
 //! | [`ring`] | handing mbufs from thread to thread |
 //! | [`clock`] | the time stamp counter |
 //! | [`error`] | what failed, why, and what to do |
+//!
+//! ```no_run
+//! use arrayvec::ArrayVec;
+//! use dpdk_ffi::eal::{Eal, EalOptions};
+//! use dpdk_ffi::mempool::{Mempool, MempoolOptions};
+//! use dpdk_ffi::port::{Port, PortOptions, find_port};
+//!
+//! // A tap interface that sends everything back where it came from.
+//! let eal = Eal::init(&EalOptions { vdevs: vec!["net_tap0,iface=mill0".into()], ..Default::default() })?;
+//! let pool = Mempool::new(&eal, "packets", &MempoolOptions::default())?;
+//! let port = Port::configure(&eal, find_port(&eal, "net_tap0")?, &PortOptions::default(), &[pool])?;
+//! let mut port = port.start()?;
+//! let (mut rx, mut tx) = (port.take_rx_queue(0).unwrap(), port.take_tx_queue(0).unwrap());
+//! let _thread = eal.register_thread()?;
+//! let mut burst = ArrayVec::<_, 32>::new();
+//! loop {
+//!     rx.rx_burst(&mut burst);
+//!     tx.tx_burst(&mut burst);
+//!     burst.clear(); // what the port did not take
+//! }
+//! # #[allow(unreachable_code)]
+//! # Ok::<(), dpdk_ffi::Error>(())
+//! ```
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

@@ -173,3 +173,30 @@ fn refuse_foreign<const N: usize>(mbufs: &mut ArrayVec<Mbuf, N>, pool: NonNull<r
 fn clamp(n: usize) -> u16 {
     n.min(u16::MAX as usize) as u16
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eal::{Eal, EalOptions};
+    use crate::mempool::{Mempool, MempoolOptions};
+
+    #[test]
+    fn fast_free_refuses_what_another_pool_owns() {
+        let eal = Eal::init(&EalOptions { memory_mb: 64, ..Default::default() }).unwrap();
+        let small = MempoolOptions { mbufs: 15, cache: 0, ..Default::default() };
+        let (own, other) =
+            (Mempool::new(&eal, "own", &small).unwrap(), Mempool::new(&eal, "other", &small).unwrap());
+        let only = NonNull::new(own.as_ptr()).unwrap();
+        let mut mbufs = ArrayVec::<Mbuf, 8>::new();
+        for (i, pool) in (0..).zip([&own, &other, &own, &other, &other, &own]) {
+            let mut mbuf = pool.alloc().unwrap();
+            mbuf.append(i).unwrap();
+            mbufs.push(mbuf);
+        }
+        assert_eq!(refuse_foreign(&mut mbufs, only), 3);
+        assert_eq!(mbufs.iter().map(Mbuf::len).collect::<Vec<_>>(), [0, 2, 5]);
+        assert_eq!((own.in_use(), other.in_use()), (3, 0));
+        assert_eq!(refuse_foreign(&mut mbufs, only), 0);
+        assert_eq!(mbufs.len(), 3);
+    }
+}

@@ -177,6 +177,12 @@ fn unknown_and_broken_devices_say_what_to_do() {
     assert!(error.to_string().contains("net_nosuch0") && error.hint().contains("known drivers"), "{error}");
     let error = eal().attach_vdev("net_pcap30,rx_pcap=/nonexistent/file.pcap").unwrap_err();
     assert!(error.hint().contains("rx_pcap= must name a readable capture"), "{error}");
+    let error = eal().attach_vdev("net_af_packet30,iface=no-such-iface").unwrap_err();
+    assert_eq!(
+        error.errno(),
+        Some(libc::ENODEV),
+        "not the -1 the driver returns, which reads as EPERM: {error}"
+    );
     let error = eal().attach_vdev("net_null\0").unwrap_err();
     assert!(error.to_string().contains("NUL"), "{error}");
 }

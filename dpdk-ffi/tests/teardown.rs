@@ -12,7 +12,9 @@ use dpdk_ffi::ring::{Producers, mbuf_ring};
 #[test]
 fn everything_is_given_back_in_any_order() {
     let options = EalOptions { memory_mb: 64, vdevs: vec!["net_null0".into()], ..Default::default() };
+    let cpus = std::thread::available_parallelism().unwrap();
     let eal = Eal::init(&options).unwrap();
+    assert_eq!(std::thread::available_parallelism().unwrap(), cpus, "this thread is not pinned to one cpu");
     assert!(eal.args().contains(&"--no-pci".to_owned()));
     assert!(dpdk_ffi::version().starts_with("DPDK 2"));
     let small = MempoolOptions { mbufs: 127, cache: 16, ..Default::default() };

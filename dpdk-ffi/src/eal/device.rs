@@ -20,9 +20,14 @@ impl Eal {
     pub fn attach_vdev(&self, devargs: &str) -> Result<PortId> {
         let name = device_name(devargs);
         let argument = text::c_string("vdev", devargs)?;
-        // SAFETY: DPDK is initialised; the string lives through the call and is copied.
-        let code = unsafe { dpdk_sys::rte_dev_probe(argument.as_ptr()) };
+        let code = {
+            let _devices = self.inner.devices();
+            // SAFETY: DPDK is initialised; the string lives through the call and is copied.
+            unsafe { dpdk_sys::rte_dev_probe(argument.as_ptr()) }
+        };
         if code < 0 {
+            // Many drivers return a bare -1, which would read as EPERM and send the reader after permissions.
+            let code = if code == -1 { -libc::ENODEV } else { code };
             return Err(Error::dpdk(format!("creating device {name:?}"), code).with_hint(device_hint(name)));
         }
         find_port(self, name)
@@ -48,7 +53,7 @@ impl Eal {
     }
 }
 
-fn device_hint(name: &str) -> String {
+pub(super) fn device_hint(name: &str) -> String {
     let driver = name.trim_end_matches(|c: char| c.is_ascii_digit());
     let needs = match driver {
         "net_tap" | "net_tun" => {

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use options::device_name;
 pub use options::{EalOptions, Hugepages, LogLevel};
 pub use thread::ThreadGuard;
 
@@ -42,7 +43,8 @@ pub struct Eal {
 #[derive(Debug)]
 pub(crate) struct EalInner {
     args: Vec<String>,
-    claimed_ports: Mutex<BTreeSet<u16>>,
+    /// The ports that are configured. Held while devices come and go, which DPDK does not serialise.
+    devices: Mutex<BTreeSet<u16>>,
     reclaim: Mutex<Reclaim>,
 }
 
@@ -70,9 +72,8 @@ impl Eal {
         STARTED.store(true, Ordering::Release);
         // SAFETY: after a successful start; takes the lcore id off this thread (see the module's invariant).
         unsafe { dpdk_sys::rte_thread_unregister() };
-        let eal = Self {
-            inner: Arc::new(EalInner { args, claimed_ports: Mutex::default(), reclaim: Mutex::default() }),
-        };
+        let eal =
+            Self { inner: Arc::new(EalInner { args, devices: Mutex::default(), reclaim: Mutex::default() }) };
         eal.require_devices(options)?;
         Ok(eal)
     }
@@ -85,13 +86,9 @@ impl Eal {
 }
 
 impl EalInner {
-    /// Marks a port as owned; false when it already is.
-    pub(crate) fn claim_port(&self, id: u16) -> bool {
-        lock(&self.claimed_ports).insert(id)
-    }
-
-    pub(crate) fn release_port(&self, id: u16) {
-        lock(&self.claimed_ports).remove(&id);
+    /// The ports in use; no device comes or goes while this is held.
+    pub(crate) fn devices(&self) -> MutexGuard<'_, BTreeSet<u16>> {
+        lock(&self.devices)
     }
 
     /// Frees the pool if that is safe now, else keeps it for a later try.
@@ -162,6 +159,10 @@ fn start_hint(error: Error, options: &EalOptions) -> Error {
                 "set `hugepages: false`, or reserve them with `sysctl vm.nr_hugepages={}` and mount a hugetlbfs this user may write",
                 options.memory_mb.max(512) / 2
             )
+        }
+        (Some(libc::ENODEV), _) => {
+            let names: Vec<&str> = options.vdevs.iter().map(|vdev| device_name(vdev)).collect();
+            format!("check the device names ({}); {}", names.join(", "), device::device_hint(""))
         }
         (Some(libc::EINVAL), _) => {
             "check the EAL options (cpus that exist, well-formed vdevs and PCI addresses)".to_owned()

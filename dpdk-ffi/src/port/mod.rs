@@ -84,7 +84,7 @@ impl Port<Configured> {
     /// A request the port cannot meet (queues, MTU), a port that is configured already, or a driver's refusal.
     pub fn configure(eal: &Eal, id: PortId, options: &PortOptions, rx_pools: &[Mempool]) -> Result<Self> {
         let mut plan = configure::plan(id, options, rx_pools)?;
-        if !eal.inner.claim_port(id.0) {
+        if !eal.inner.devices().insert(id.0) {
             return Err(Error::dpdk(format!("configuring port {:?}", plan.name), libc::EBUSY)
                 .with_hint("it is configured already: drop that port and its queues first"));
         }
@@ -220,6 +220,7 @@ impl PortInner {
 
 impl Drop for PortInner {
     fn drop(&mut self) {
+        let mut devices = self.eal.devices();
         // SAFETY: port and queues are gone, so nobody polls it. The pools go after this, as fields.
         unsafe {
             if *self.started.get_mut() {
@@ -227,7 +228,7 @@ impl Drop for PortInner {
             }
             dpdk_sys::rte_eth_dev_close(self.id.0);
         }
-        self.eal.release_port(self.id.0);
+        devices.remove(&self.id.0);
     }
 }
 

@@ -24,20 +24,16 @@ pub(super) fn fit_key(key: &[u8], size: u8) -> Vec<u8> {
 
 /// Spreads the table round robin over the queues and checks table and key.
 pub(super) fn apply(id: PortId, rss: &mut RssEffective, queues: u16) {
-    let size = info::device_info(id).map_or(0, |device| device.reta_size);
+    let Ok(device) = info::device_info(id) else { return };
+    let size = device.reta_size;
     let wanted: Vec<u16> = (0..size).map(|i| i % queues.max(1)).collect();
     let reta_set = size > 0 && set_reta(id, &wanted);
     let reta_read = if reta_set { query_reta(id, size) } else { None };
-    let (mut key_read, mut types) = query_key(id, rss.key.len());
-    if key_read.as_ref() != Some(&rss.key) && set_key(id, rss) {
-        // Some drivers ignore the key given with the configuration and take it only now.
-        (key_read, types) = query_key(id, rss.key.len());
-    }
-    if key_read.as_ref() != Some(&rss.key)
-        && info::device_info(id).is_ok_and(|device| device.hash_key_size == 0)
-    {
+    if device.hash_key_size == 0 && !set_key(id, rss) {
+        // It names no key length and takes no key of the usual one.
         rss.key.clear();
     }
+    let (key_read, types) = query_key(id, rss.key.len());
     rss.verified =
         reta_read.as_ref() == Some(&wanted) && !rss.key.is_empty() && key_read.as_ref() == Some(&rss.key);
     rss.reta = reta_read.unwrap_or_default();
