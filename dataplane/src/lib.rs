@@ -6,7 +6,9 @@
 pub mod application;
 pub mod checksum;
 pub mod drop;
+pub mod fragment;
 pub mod frame;
+pub mod icmp;
 pub mod mailbox;
 pub mod neighbour;
 pub mod policy;
