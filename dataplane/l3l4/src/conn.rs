@@ -77,11 +77,24 @@ impl Conn<'_> {
     #[inline]
     #[must_use]
     pub fn at_end(&self) -> bool {
-        self.socket.recv_queue() == 0
-            && matches!(
-                self.socket.state(),
-                State::CloseWait | State::LastAck | State::Closing | State::TimeWait | State::Closed
-            )
+        self.socket.recv_queue() == 0 && self.peer_closed()
+    }
+
+    /// The peer has closed its side; bytes sent before that may still be pending.
+    #[inline]
+    #[must_use]
+    pub fn peer_closed(&self) -> bool {
+        matches!(
+            self.socket.state(),
+            State::CloseWait | State::LastAck | State::Closing | State::TimeWait | State::Closed
+        )
+    }
+
+    /// The receive ring is full: nothing more can come before something is taken.
+    #[inline]
+    #[must_use]
+    pub fn full(&self) -> bool {
+        self.socket.recv_queue() == self.socket.recv_capacity()
     }
 
     /// Whether the application's side is still open for sending.
@@ -126,16 +139,12 @@ impl Conn<'_> {
         sent
     }
 
-    /// Free bytes in the transmit ring. Less than all of it counts as a wish to hear when there is more.
+    /// Free bytes in the transmit ring. An application that leaves the ring more than half full, or a call of
+    /// [`Conn::send`] short, hears again when there is more.
     #[inline]
     #[must_use]
-    pub fn room(&mut self) -> usize {
-        let room =
-            if self.socket.may_send() { self.socket.send_capacity() - self.socket.send_queue() } else { 0 };
-        if room < self.socket.send_capacity() {
-            self.flow.notes |= note::WANTS_ROOM;
-        }
-        room
+    pub fn room(&self) -> usize {
+        if self.socket.may_send() { self.socket.send_capacity() - self.socket.send_queue() } else { 0 }
     }
 
     /// Bytes queued and not yet acknowledged.

@@ -136,6 +136,9 @@ impl<B> L3l4<B> {
                 flow.notes &= !note::WANTS_ROOM;
                 cb.l4_rx(&mut Conn { id, flow, socket });
                 flow.sync(socket);
+                if socket.send_queue() > socket.send_capacity() / 2 {
+                    flow.notes |= note::WANTS_ROOM;
+                }
                 if flow.fin_received() && socket.recv_queue() == 0 {
                     flow.notes |= note::TOLD_END;
                 }
