@@ -70,6 +70,5 @@ pub fn print_schema(reference: bool, out: &mut dyn Write) -> io::Result<u8> {
 }
 
 fn host(path: &Path, any_host: bool) -> Host {
-    let here = Host::current(path);
-    if any_host { Host { base: here.base, ..Host::unknown() } } else { here }
+    if any_host { Host::lenient(path) } else { Host::current(path) }
 }

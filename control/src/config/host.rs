@@ -8,19 +8,19 @@ use std::path::{Path, PathBuf};
 /// What is known of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
-    /// CPUs that are online, ascending; `None` when not known.
+    /// CPUs that are online, ascending; `None` when not known. `workers: {count: n}` takes its CPUs from these.
     pub cpus: Option<Vec<u32>>,
     /// Directory that relative paths of the file are resolved against.
     pub base: PathBuf,
-    /// Whether paths named by the file are expected to exist.
-    pub check_paths: bool,
+    /// Whether the CPUs and paths the file names must exist.
+    pub strict: bool,
 }
 
 impl Host {
     /// No machine in particular: nothing is checked against it.
     #[must_use]
     pub fn unknown() -> Self {
-        Self { cpus: None, base: PathBuf::from("."), check_paths: false }
+        Self { cpus: None, base: PathBuf::from("."), strict: false }
     }
 
     /// This machine, with relative paths resolved against the directory of `file`.
@@ -31,17 +31,23 @@ impl Host {
             _ => PathBuf::from("."),
         };
         let online = std::fs::read_to_string("/sys/devices/system/cpu/online").ok();
-        Self { cpus: online.as_deref().and_then(parse_cpu_list), base, check_paths: true }
+        Self { cpus: online.as_deref().and_then(parse_cpu_list), base, strict: true }
+    }
+
+    /// This machine, without insisting on the CPUs and paths the file names.
+    #[must_use]
+    pub fn lenient(file: &Path) -> Self {
+        Self { strict: false, ..Self::current(file) }
     }
 
     /// The CPUs `count` workers get: the highest ones, so that CPU 0 is left to the system while that is possible.
     pub(crate) fn pick(&self, count: u32) -> Vec<u32> {
         match &self.cpus {
-            Some(cpus) => {
+            Some(cpus) if self.strict || cpus.len() >= count as usize => {
                 let skip = cpus.len().saturating_sub(count as usize);
                 cpus[skip..].to_vec()
             }
-            None => (1..=count).collect(),
+            _ => (1..=count).collect(),
         }
     }
 }

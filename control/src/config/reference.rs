@@ -122,8 +122,8 @@ fn comment(text: &mut String, field: &Field, indent: &str, live: bool) {
             "required" => "Required".to_owned(),
             other => format!("Default {other}"),
         };
-        let change = if live { "applied by a reload" } else { "needs a restart" };
-        let facts = format!("{default}; {}; a change {change}.", field.shape.kind());
+        let change = if live { "a reload applies a change" } else { "a change needs a restart" };
+        let facts = format!("{default}; {}; {change}.", field.shape.kind());
         for line in wrap(&facts, WIDTH - indent.len()) {
             let _ = writeln!(text, "{indent}# {line}");
         }

@@ -137,8 +137,8 @@ impl Shape {
             Self::Plain { kind, .. } => kind.clone(),
             Self::Section(_) => "mapping".into(),
             Self::Table => "mapping of text to text".into(),
-            Self::List { item, rule } if rule.or_one => format!("{} or a list of it", item.kind()),
-            Self::List { item, .. } => format!("list of {}", item.kind()),
+            Self::List { item, rule } if rule.or_one => format!("{}, or a list of them", item.kind()),
+            Self::List { item, .. } => format!("list, each: {}", item.kind()),
             Self::Union(arms) => {
                 let kinds: Vec<_> = arms.iter().map(Self::kind).collect();
                 kinds.join(" or ")

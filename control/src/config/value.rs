@@ -60,10 +60,18 @@ pub(crate) fn decode_choice<T: Choice>(node: &Node, cx: &mut Decoder<'_>) -> T {
     T::WORDS[0].1
 }
 
+/// `a`, `b` or `c`.
+fn one_of(words: &[String]) -> String {
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => words.concat(),
+    }
+}
+
 pub(crate) fn choice_shape<T: Choice>() -> Shape {
     let words: Vec<&str> = T::WORDS.iter().map(|(word, _)| *word).collect();
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-    Shape::Plain { kind: quoted.join(" or "), schema: json!({ "enum": words }) }
+    Shape::Plain { kind: one_of(&quoted), schema: json!({ "enum": words }) }
 }
 
 /// Reads a scalar through `FromStr`, whatever its quoting.

@@ -33,22 +33,18 @@ section! {
     pub struct Http {
         /// Status of the fixed answer.
         "status" status: u16 = default(200).range(200..=599);
-        /// Further header fields of every answer.
+        /// Header fields added to the answer.
         "headers" headers: BTreeMap<String, String> = default(BTreeMap::new()).example("{X-Served-By: millrace}");
         /// Body of the fixed answer. Default: empty. Not with `directory`.
         "body" body: Option<String> = default(None).range(0..=mib(1)).example("\"hello\\n\"");
-        /// Directory whose files are served. Not with `body`.
+        /// Directory whose files are served from memory: at most 4096 files, 16 MiB each, 64 MiB together. Not with `body`.
         "directory" directory: Option<PathBuf> = default(None).example("/srv/www").alternative();
-        /// File served for a directory.
-        "index" index: String = default("index.html".into()).range(1..=255);
         /// Largest request body that is read.
         "max_body" max_body: Size = default(Size::from_bytes(mib(1))).range(0..=mib(1024));
         /// Largest request line and header fields together.
-        "max_head" max_head: Size = default(Size::from_bytes(kib(8))).range(512..=kib(64));
+        "max_head" max_head: Size = default(Size::from_bytes(kib(8))).range(256..=kib(16));
         /// Keep the connection open after an answer.
         "keep_alive" keep_alive: bool = default(true);
-        /// Value of the `Server` header field; empty leaves it out.
-        "server" server: String = default("millrace".into()).range(0..=128);
     }
 
     /// An application with settings.
@@ -110,7 +106,7 @@ impl Value for Application {
 
     fn shape(rule: &Rule) -> Shape {
         let words = Shape::Plain {
-            kind: "`echo` or `discard` or `chargen` or `http`".into(),
+            kind: "`echo`, `discard`, `chargen` or `http`".into(),
             schema: json!({ "enum": WORDS }),
         };
         Shape::Union(vec![words, HttpApplication::shape(rule)])

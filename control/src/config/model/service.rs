@@ -42,9 +42,9 @@ section! {
         /// Transport protocol.
         "protocol" protocol: Protocol = default(Protocol::Any).example("tcp");
         /// Prefixes of the peer's address. Empty: any.
-        "source" source: Vec<Prefix> = default(Vec::new()).or_one().items(0..=1024).example("[10.64.0.0/24, \"fd00:64::/64\"]");
+        "source" source: Vec<Prefix> = default(Vec::new()).or_one().items(0..=1024).example("[10.65.0.0/24]");
         /// Prefixes of the address the flow came to. Empty: any.
-        "destination" destination: Vec<Prefix> = default(Vec::new()).or_one().items(0..=1024).example("[10.64.0.2]");
+        "destination" destination: Vec<Prefix> = default(Vec::new()).or_one().items(0..=1024).example("[10.65.0.2]");
         /// Destination ports. Empty: any.
         "port" port: Vec<PortRange> = default(Vec::new()).or_one().items(0..=1024).example("[80, \"8000-8010\"]");
     }

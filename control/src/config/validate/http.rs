@@ -6,13 +6,13 @@
 use super::Checker;
 use crate::config::model::Http;
 
-/// Header fields the server writes itself.
+/// Header fields that frame a message or keep its connection: the server's own.
 const OWN_FIELDS: &[&str] = &[
     "connection",
     "content-length",
-    "date",
     "keep-alive",
-    "server",
+    "proxy-connection",
+    "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
@@ -21,24 +21,18 @@ const OWN_FIELDS: &[&str] = &[
 pub(super) fn check(checker: &mut Checker<'_>, path: &str, http: &Http) {
     headers(checker, path, http);
     content(checker, path, http);
-    if http.server.chars().any(|c| c.is_control() || !c.is_ascii()) {
-        let what = "the `Server` field must be printable ASCII";
-        checker.error(&format!("{path}.server"), what, "remove the other characters");
-    }
-    if http.index.contains('/') || http.index == ".." {
-        let what = format!("`{}` is not a file name", http.index.escape_debug());
-        checker.error(&format!("{path}.index"), what, "write a name without `/`, for example `index.html`");
-    }
 }
 
 fn headers(checker: &mut Checker<'_>, path: &str, http: &Http) {
-    const MOST: usize = 64;
+    /// Bytes of all fields together.
+    const MOST: usize = 16 * 1024;
     let at = format!("{path}.headers");
-    if http.headers.len() > MOST {
+    let length: usize = http.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    if length > MOST {
         checker.error(
             &at,
-            format!("there are {} header fields", http.headers.len()),
-            format!("write {MOST} at most"),
+            format!("the header fields take {length} bytes"),
+            format!("shorten them to {MOST}"),
         );
     }
     for (name, value) in &http.headers {
@@ -49,16 +43,11 @@ fn headers(checker: &mut Checker<'_>, path: &str, http: &Http) {
             let what = format!("`{}` is not a header field name", name.escape_debug());
             checker.error(&at, what, "use letters, digits and `-`");
         } else if OWN_FIELDS.contains(&name.to_ascii_lowercase().as_str()) {
-            let instead = if name.eq_ignore_ascii_case("server") {
-                "remove it, and set `server` beside `headers`"
-            } else {
-                "remove it"
-            };
-            checker.error(&at, format!("`{name}` is written by the server itself"), instead);
+            checker.error(&at, format!("`{name}` is written by the server itself"), "remove it");
         }
-        if value.chars().any(|c| c.is_control() && c != '\t') {
-            let what = "a header field's value cannot have line breaks or control characters";
-            checker.error(&at, what, "write it on one line");
+        if value.chars().any(|c| c.is_control() && c != '\t') || value.trim() != value {
+            let what = "a header field's value cannot have control characters or outer blanks";
+            checker.error(&at, what, "write it on one line without them");
         }
     }
 }
@@ -78,7 +67,7 @@ fn content(checker: &mut Checker<'_>, path: &str, http: &Http) {
                 "remove it, or write `body` instead of `directory`",
             );
         }
-        if checker.host.check_paths && !directory.is_dir() {
+        if checker.host.strict && !directory.is_dir() {
             let what = format!("there is no directory {}", directory.display());
             let instead =
                 format!("create it with `mkdir -p {}`, or name an existing one", directory.display());

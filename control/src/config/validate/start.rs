@@ -27,7 +27,7 @@ fn workers(checker: &mut Checker<'_>) {
 }
 
 fn offline(checker: &mut Checker<'_>, path: &str, cpu: u32) {
-    let Some(cpus) = &checker.host.cpus else {
+    let Some(cpus) = checker.host.cpus.as_ref().filter(|_| checker.host.strict) else {
         return;
     };
     if !cpus.contains(&cpu) {
@@ -58,7 +58,7 @@ fn eal(checker: &mut Checker<'_>) {
         );
     }
     if let Hugepages::Dir(dir) = &eal.hugepages
-        && checker.host.check_paths
+        && checker.host.strict
         && !dir.is_dir()
     {
         let what = format!("there is no directory {}", dir.display());

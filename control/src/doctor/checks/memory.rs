@@ -1,0 +1,92 @@
+//! Hugepages and the limit on locked memory.
+//!
+//! Invariant: the commands shown reserve what this configuration needs, not a guess.
+
+use crate::config::Config;
+use crate::config::model::Hugepages;
+use crate::doctor::report::Check;
+use crate::doctor::system::System;
+
+/// Whether the hugepages asked for are reserved and mounted.
+pub(super) fn hugepages(system: &System, config: Option<&Config>) -> Vec<Check> {
+    const NAME: &str = "hugepages";
+    let meminfo = |key| {
+        let text = system.field("proc/meminfo", key)?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    let (total, free) = (meminfo("HugePages_Total").unwrap_or(0), meminfo("HugePages_Free").unwrap_or(0));
+    let page_kb = meminfo("Hugepagesize").unwrap_or(2048).max(1);
+    let state = format!("{free} of {total} pages of {page_kb} KiB free");
+    let Some(config) = config else {
+        return vec![Check::pass(NAME, state)];
+    };
+    let wanted = match &config.eal.hugepages {
+        Hugepages::Off => {
+            return vec![Check::not_applicable(NAME, format!("`eal.hugepages` is off; {state}"))];
+        }
+        Hugepages::On => None,
+        Hugepages::Dir(dir) => Some(dir.to_string_lossy().into_owned()),
+    };
+    let pages = (u64::from(config.eal.memory_mb) * 1024).div_ceil(page_kb);
+    let mounts = mounts(system);
+    let mut checks = Vec::new();
+    checks.push(if free < pages {
+        let found = format!("{state}; `eal.memory_mb: {}` needs {pages}", config.eal.memory_mb);
+        let fix = format!("echo {} > /proc/sys/vm/nr_hugepages", total + pages - free);
+        Check::fail(NAME, found, fix)
+            .then("to keep them over a reboot: the same number in /etc/sysctl.d as vm.nr_hugepages")
+    } else {
+        Check::pass(NAME, format!("{state}, {pages} needed"))
+    });
+    let mounted = match &wanted {
+        Some(dir) => mounts.iter().any(|mount| mount == dir),
+        None => !mounts.is_empty(),
+    };
+    checks.push(if mounted {
+        Check::pass("hugetlbfs", format!("mounted at {}", wanted.unwrap_or_else(|| mounts.join(", "))))
+    } else {
+        let dir = wanted.unwrap_or_else(|| "/dev/hugepages".into());
+        let fix = format!("mkdir -p {dir} && mount -t hugetlbfs none {dir}");
+        Check::fail("hugetlbfs", format!("not mounted at {dir}"), fix)
+    });
+    checks
+}
+
+fn mounts(system: &System) -> Vec<String> {
+    let text = system.read(system.process("mounts")).unwrap_or_default();
+    text.lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let (_, place, kind) = (words.next()?, words.next()?, words.next()?);
+            (kind == "hugetlbfs").then(|| place.to_owned())
+        })
+        .collect()
+}
+
+/// VFIO pins the memory a NIC may reach; the limit counts against it.
+pub(super) fn memlock(system: &System, config: Option<&Config>) -> Vec<Check> {
+    /// Number of CAP_IPC_LOCK in linux/capability.h; it lifts the limit.
+    const IPC_LOCK: u32 = 14;
+    const NAME: &str = "memlock";
+    let Some(config) = config.filter(|config| super::pci_ports(config).next().is_some()) else {
+        return vec![Check::not_applicable(NAME, "no port names a PCI device")];
+    };
+    let limits = system.read(system.process("limits")).unwrap_or_default();
+    let soft = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max locked memory"))
+        .and_then(|rest| rest.split_whitespace().next());
+    let needed = u64::from(config.eal.memory_mb) << 20;
+    let check = match (soft, soft.and_then(|text| text.parse::<u64>().ok())) {
+        (Some("unlimited"), _) => Check::pass(NAME, "unlimited"),
+        _ if system.capable(IPC_LOCK) == Some(true) => Check::pass(NAME, "the process may lock any amount"),
+        (_, Some(bytes)) if bytes >= needed => Check::pass(NAME, format!("{} MiB", bytes >> 20)),
+        (_, Some(bytes)) => Check::fail(
+            NAME,
+            format!("{} MiB may be locked, {} MiB are needed", bytes >> 20, config.eal.memory_mb),
+            "LimitMEMLOCK=infinity in the systemd unit, or `ulimit -l unlimited` before the start",
+        ),
+        (_, None) => Check::warn(NAME, "cannot read the limit", "check `ulimit -l`"),
+    };
+    vec![check]
+}
