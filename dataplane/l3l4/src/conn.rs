@@ -165,6 +165,10 @@ impl Conn<'_> {
 
     /// Ends the connection at once with an RST; what is queued is lost.
     pub fn abort(&mut self) {
+        if self.socket.state() == State::Closed {
+            // The peer was faster; the close is on its way.
+            return;
+        }
         self.socket.abort();
         self.flow.state = State::Closed as u8;
         self.flow.notes |= note::TOUCHED | note::GIVEN_UP;

@@ -140,10 +140,10 @@ impl<C: Callbacks> Drop for Tx<'_, '_, C> {
     }
 }
 
-/// Follows what a socket sends.
+/// Follows what a socket sends, and puts its number right where it would be refused.
 #[inline]
-fn observe(flow: &mut Flow, counters: &mut Counters, packet: &[u8], l3_len: usize) {
-    let tcp = &packet[l3_len..];
+fn observe(flow: &mut Flow, counters: &mut Counters, packet: &mut [u8], l3_len: usize) {
+    let tcp = &mut packet[l3_len..];
     let (seq, control) = (be32(tcp, 4), tcp[13]);
     let header_len = usize::from(tcp[12] >> 4) * 4;
     let len = (tcp.len() - header_len) as u32 + u32::from(control & flags::FIN) + u32::from(control >> 1 & 1);
@@ -155,10 +155,17 @@ fn observe(flow: &mut Flow, counters: &mut Counters, packet: &[u8], l3_len: usiz
     if control & flags::RST != 0 {
         counters.rst_sent += 1;
     }
-    if len > 0 {
+    if len == 0 {
+        // After a retransmission timeout smoltcp numbers bare ACKs from where it fell back to; peers do not look
+        // at the ACK of a segment that is old (RFC 9293 section 3.10.7.4), and both sides may wait for ever.
+        let right = flow.bare_ack_seq();
+        if seq_lt(seq, right) {
+            tcp[4..8].copy_from_slice(&right.to_be_bytes());
+        }
+    } else {
         if seq_lt(seq, flow.snd_nxt) {
             counters.tcp_retransmits += 1;
-            flow.syn_acks += u8::from(control & flags::SYN != 0);
+            flow.syn_acks = flow.syn_acks.saturating_add(control >> 1 & 1);
         }
         flow.pos = seq.wrapping_add(len);
         if seq_lt(flow.snd_nxt, flow.pos) {

@@ -77,6 +77,8 @@ pub(crate) struct Flow {
     pub(crate) snd_nxt: u32,
     /// End of what the application has written.
     pub(crate) snd_end: u32,
+    /// Right edge of the window the peer advertised last.
+    pub(crate) snd_edge: u32,
     /// Largest window the peer ever advertised (RFC 5961 section 5).
     pub(crate) max_window: u32,
     pub(crate) last_rx: Instant,
@@ -121,6 +123,12 @@ impl Flow {
     #[inline]
     pub(crate) fn is_busy(&self) -> bool {
         self.snd_una != self.goal()
+    }
+
+    /// The sequence number of a bare ACK: the highest sent that the peer's window has room for.
+    #[inline]
+    pub(crate) fn bare_ack_seq(&self) -> u32 {
+        if seq_lt(self.snd_edge, self.snd_nxt) { self.snd_edge } else { self.snd_nxt }
     }
 
     /// Takes over what the socket lets one see.

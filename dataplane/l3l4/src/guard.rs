@@ -13,11 +13,14 @@ use crate::packet::{Headers, flags};
 pub(crate) enum Verdict {
     /// Feed it as it is.
     Feed,
-    /// Feed it with this acknowledgment number, and without its FIN where so said.
+    /// Feed it with this acknowledgment number, without its FIN where so said, and without its last `cut` bytes.
     FeedWith {
         ack: u32,
         clear_fin: bool,
+        cut: u16,
     },
+    /// All of it is old but its acknowledgment: feed that alone, and answer with an ACK.
+    FeedAck,
     /// It says nothing new and asks for nothing.
     Stale,
     /// Send a challenge ACK (rate-limited) and drop it under this reason.
@@ -31,11 +34,16 @@ pub(crate) enum Verdict {
 #[inline]
 pub(crate) fn inbound(flow: &Flow, h: &Headers) -> Verdict {
     let end = h.seq.wrapping_add(h.payload_len() as u32);
+    // smoltcp scales the window of its own SYN-ACK, which is not scaled on the wire, and then takes bytes that its
+    // ring has no place for: with a scaled window nothing beyond the edge may reach it.
+    let beyond = flow.rcv_shift != 0 && seq_lt(flow.edge, end);
     // The common case first: in order, inside the window, acknowledging what was sent.
     let ack_ahead = h.ack.wrapping_sub(flow.snd_una);
     if h.flags & (flags::SYN | flags::RST | flags::FIN | flags::ACK) == flags::ACK
         && ack_ahead <= flow.snd_nxt.wrapping_sub(flow.snd_una)
         && !flow.is_half_open()
+        && !beyond
+        && !seq_lt(h.seq, flow.rcv_nxt)
     {
         return Verdict::Feed;
     }
@@ -50,13 +58,9 @@ pub(crate) fn inbound(flow: &Flow, h: &Headers) -> Verdict {
     if h.flags & flags::ACK == 0 {
         return Verdict::Drop(DropReason::TcpFlags);
     }
-    if flow.is_half_open() {
+    if flow.is_half_open() && h.ack != flow.snd_end {
         // RFC 9293 section 3.10.7.4, SYN-RECEIVED: only our SYN can be acknowledged.
-        return if h.ack == flow.snd_end {
-            Verdict::Feed
-        } else {
-            Verdict::Reset(DropReason::TcpOutOfWindow)
-        };
+        return Verdict::Reset(DropReason::TcpOutOfWindow);
     }
     if seq_lt(flow.snd_nxt, h.ack) {
         return Verdict::Challenge(DropReason::TcpOutOfWindow);
@@ -72,9 +76,29 @@ pub(crate) fn inbound(flow: &Flow, h: &Headers) -> Verdict {
         }
         ack = flow.snd_una;
     }
+    if seq_lt(h.seq, flow.rcv_nxt) && seq_lt(flow.snd_una, ack) && !flow.is_half_open() {
+        // smoltcp looks at nothing of a segment that is old; where both sides send again at once, each would
+        // wait for the other's ACK for ever.
+        let next = end.wrapping_add(u32::from(h.flags & flags::FIN));
+        if !seq_lt(flow.rcv_nxt, next) {
+            return Verdict::FeedAck;
+        }
+    }
     // smoltcp trims what exceeds the window but takes the FIN behind it all the same.
     let clear_fin = h.flags & flags::FIN != 0 && seq_lt(flow.edge, end);
-    if ack == h.ack && !clear_fin { Verdict::Feed } else { Verdict::FeedWith { ack, clear_fin } }
+    let mut cut = 0;
+    if beyond {
+        if seq_lt(h.seq, flow.edge) {
+            cut = end.wrapping_sub(flow.edge) as u16;
+        } else if flow.acked == flow.irs.wrapping_add(1) {
+            return Verdict::Challenge(DropReason::TcpOutOfWindow);
+        }
+    }
+    if ack == h.ack && !clear_fin && cut == 0 {
+        Verdict::Feed
+    } else {
+        Verdict::FeedWith { ack, clear_fin, cut }
+    }
 }
 
 /// RFC 5961 section 3: an RST closes only where it hits the next expected number exactly.
@@ -89,17 +113,30 @@ fn reset(flow: &Flow, h: &Headers) -> Verdict {
 }
 
 /// Writes a verdict's corrections into the packet. Checksums are not kept: they were verified before.
-pub(crate) fn correct(packet: &mut [u8], h: &Headers, ack: u32, clear_fin: bool) {
+/// Returns where the packet ends now.
+pub(crate) fn correct(packet: &mut [u8], h: &Headers, ack: u32, clear_fin: bool, cut: u16) -> usize {
     let l4 = usize::from(h.l4);
+    let end = h.end - cut;
+    let (at, len) = if h.is_v4() { (2, end) } else { (4, end - 40) };
+    packet[at..at + 2].copy_from_slice(&len.to_be_bytes());
     packet[l4 + 8..l4 + 12].copy_from_slice(&ack.to_be_bytes());
     if clear_fin {
         packet[l4 + 13] &= !flags::FIN;
     }
+    usize::from(end)
+}
+
+/// Makes a bare ACK with the number `seq` of a segment; returns where the packet ends now.
+pub(crate) fn reduce(packet: &mut [u8], h: &Headers, seq: u32) -> usize {
+    let l4 = usize::from(h.l4);
+    packet[l4 + 4..l4 + 8].copy_from_slice(&seq.to_be_bytes());
+    correct(packet, h, h.ack, true, h.payload_len() as u16)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::{Addr, FlowKey};
     use smoltcp::socket::tcp::State;
 
     fn flow() -> Flow {
@@ -145,24 +182,46 @@ mod tests {
             (
                 "old ACK with data",
                 segment(ACK, 1000, 4700, 9),
-                Verdict::FeedWith { ack: 5000, clear_fin: false },
+                Verdict::FeedWith { ack: 5000, clear_fin: false, cut: 0 },
             ),
             ("old ACK alone", segment(ACK, 1000, 4700, 0), Verdict::Stale),
             (
                 "keepalive with old ACK",
                 segment(ACK, 999, 4700, 0),
-                Verdict::FeedWith { ack: 5000, clear_fin: false },
+                Verdict::FeedWith { ack: 5000, clear_fin: false, cut: 0 },
             ),
             ("ACK older than a window", segment(ACK, 1000, 4599, 9), far),
             (
                 "FIN beyond the edge",
                 segment(ACK | FIN, 2990, 5000, 20),
-                Verdict::FeedWith { ack: 5000, clear_fin: true },
+                Verdict::FeedWith { ack: 5000, clear_fin: true, cut: 0 },
             ),
+            ("old data with a new ACK", segment(ACK, 990, 5100, 10), Verdict::FeedAck),
+            ("old FIN with a new ACK", segment(ACK | FIN, 990, 5100, 9), Verdict::FeedAck),
+            ("old and new data with a new ACK", segment(ACK, 990, 5100, 11), Verdict::Feed),
+            ("old data", segment(ACK, 990, 5000, 10), Verdict::Feed),
             ("FIN at the edge", segment(ACK | FIN, 2990, 5000, 10), Verdict::Feed),
         ] {
             assert_eq!(inbound(&flow, &h), wanted, "{what}");
         }
+    }
+
+    #[test]
+    fn nothing_beyond_a_scaled_window() {
+        use flags::{ACK, FIN};
+        // The SYN-ACK has been sent and acknowledged, nothing else.
+        let flow = Flow { rcv_shift: 4, ..flow() };
+        let ack = 5000;
+        for (what, h, wanted) in [
+            ("inside", segment(ACK, 1000, ack, 2000), Verdict::Feed),
+            ("across", segment(ACK, 2500, ack, 600), Verdict::FeedWith { ack, clear_fin: false, cut: 100 }),
+            ("FIN", segment(ACK | FIN, 2500, ack, 600), Verdict::FeedWith { ack, clear_fin: true, cut: 100 }),
+            ("beyond", segment(ACK, 3000, ack, 1), Verdict::Challenge(DropReason::TcpOutOfWindow)),
+        ] {
+            assert_eq!(inbound(&flow, &h), wanted, "{what}");
+        }
+        let later = Flow { acked: 1700, rcv_nxt: 1700, ..flow };
+        assert_eq!(inbound(&later, &segment(ACK, 3000, ack, 1)), Verdict::Feed, "a window probe");
     }
 
     #[test]
@@ -180,8 +239,14 @@ mod tests {
     fn corrections_land_in_the_header() {
         let mut packet = [0u8; 40];
         packet[33] = flags::ACK | flags::FIN;
-        let h = Headers { l4: 20, ..segment(0, 0, 0, 0) };
-        correct(&mut packet, &h, 0x0102_0304, true);
+        let h = Headers {
+            l4: 20,
+            end: 300,
+            key: FlowKey { local: Addr::v4([1; 4]), ..FlowKey::default() },
+            ..segment(0, 0, 0, 0)
+        };
+        assert_eq!(correct(&mut packet, &h, 0x0102_0304, true, 40), 260);
         assert_eq!((&packet[28..32], packet[33]), (&[1, 2, 3, 4][..], flags::ACK));
+        assert_eq!(packet[2..4], [1, 4]);
     }
 }

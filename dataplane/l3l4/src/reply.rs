@@ -90,6 +90,7 @@ pub(crate) fn unreachable(buffer: &mut [u8], packet: &[u8], h: &Headers, why: Un
         (false, Unreachable::Port) => (1280 - 48, (1, 4)),
         (false, Unreachable::Protocol) => (1280 - 48, (4, 1)),
     };
+    let most = most.min(buffer.len() - if v4 { 28 } else { 48 });
     let quote = &packet[..usize::from(h.end).min(most)];
     let protocol = if v4 { Protocol::ICMP } else { Protocol::ICMPV6 };
     let len = 8 + quote.len();

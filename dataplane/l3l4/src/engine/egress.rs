@@ -50,6 +50,10 @@ impl<B> L3l4<B> {
         let Self { flows, slots, links, spare, counters, .. } = self;
         let flow = &mut flows[index as usize];
         let link = &mut links[flow.key.port_index()];
+        if flow.state == State::TimeWait as u8 && flow.acked == flow.rcv_nxt {
+            // All is said. smoltcp's own TIME-WAIT timer would throw away what the application has not taken yet.
+            return Sent::All;
+        }
         let id = flow.id(index);
         slots.with(flow.stack, |set| {
             let starved = counters.tx_nobuf;
@@ -133,7 +137,7 @@ impl<B> L3l4<B> {
             return false;
         }
         let (key, id, live) = (flow.key, flow.id(index), flow.kind == Kind::Tcp);
-        let (seq, ack) = (flow.snd_nxt, flow.rcv_nxt);
+        let (seq, ack) = (flow.bare_ack_seq(), flow.rcv_nxt);
         let window = (flow.edge.wrapping_sub(ack) >> flow.rcv_shift).min(0xffff) as u16;
         self.emit(cb, &key, live.then_some(id), |room| {
             reply::segment(room, &key, seq, ack, flags::ACK, window)
@@ -168,7 +172,7 @@ impl<B> L3l4<B> {
         }
         let (mtu, _) = self.link_of(&h.key);
         let Some(mut buffer) = reserve(cb, &mut self.spare, &mut self.counters, mtu) else { return };
-        let len = reply::unreachable(cb.l3_tx_buffer_mut(&mut buffer), packet, h, why);
+        let len = reply::unreachable(&mut cb.l3_tx_buffer_mut(&mut buffer)[..mtu], packet, h, why);
         let v4 = h.is_v4();
         let meta = TxMeta {
             flow: None,

@@ -30,6 +30,7 @@ use crate::table::Table;
 use crate::time::Instant;
 use crate::wheel::Wheel;
 use core::time::Duration;
+use siphasher::sip::SipHasher24;
 use smoltcp::iface::Interface;
 use std::collections::VecDeque;
 
@@ -78,36 +79,31 @@ pub struct L3l4<B> {
     half_open: usize,
     udp_flows: usize,
     accepting: bool,
+    /// Where [`L3l4::abort_some`] goes on.
+    abort_at: usize,
     counters: Counters,
 }
 
 impl<B> L3l4<B> {
     pub(crate) fn new(b: &Builder) -> Self {
-        let word = |at: usize| {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(&b.secret[at..at + 8]);
-            u64::from_ne_bytes(bytes)
-        };
-        let mut isn_key = [0; 16];
+        // The halves of the secret have nothing to do with each other: what the table's timing may give away
+        // says nothing of sequence numbers.
+        let (mut isn_key, mut table_key) = ([0; 16], [0; 16]);
         isn_key.copy_from_slice(&b.secret[..16]);
+        table_key.copy_from_slice(&b.secret[16..]);
+        let table_key = SipHasher24::new_with_key(&table_key);
         let (rx_ring, tx_ring) = b.rings();
         Self {
             flows: Vec::with_capacity(b.limits.flows),
-            free: Vec::new(),
+            free: Vec::with_capacity(b.limits.flows),
             table: Table::new(b.limits.flows),
-            hash: TupleHash::new([
-                word(16),
-                word(24),
-                word(8).rotate_left(17),
-                word(16) ^ word(0),
-                word(24) ^ word(8),
-            ]),
+            hash: TupleHash::new(core::array::from_fn(|n| table_key.hash(&[n as u8]))),
             slots: Slots::new(b.limits.flows, Shape { rx_ring, tx_ring, congestion: b.congestion }),
             wheel: Wheel::new(b.limits.flows, b.start),
             links: b.links.iter().map(|link| egress::link_state(link, b.start)).collect(),
             dirty: VecDeque::with_capacity(1024),
             due: Vec::with_capacity(256),
-            time_wait: VecDeque::new(),
+            time_wait: VecDeque::with_capacity(2 * b.limits.flows),
             spare: None,
             isn: Isn::new(isn_key),
             rst_limit: Limiter::new(b.limits.rst_per_second),
@@ -128,6 +124,7 @@ impl<B> L3l4<B> {
             half_open: 0,
             udp_flows: 0,
             accepting: true,
+            abort_at: 0,
             counters: Counters::default(),
         }
     }

@@ -97,11 +97,17 @@ impl<B> L3l4<B> {
         if flow.has(note::GIVEN_UP) {
             return Err(DropReason::TcpClosing);
         }
+        let mut end = usize::from(h.end);
+        let mut owes_ack = false;
         match guard::inbound(flow, h) {
             Verdict::Feed => {}
-            Verdict::FeedWith { ack, clear_fin } => {
+            Verdict::FeedWith { ack, clear_fin, cut } => {
                 counters.fin_deferred += u64::from(clear_fin);
-                guard::correct(packet, h, ack, clear_fin);
+                end = guard::correct(packet, h, ack, clear_fin, cut);
+            }
+            Verdict::FeedAck => {
+                end = guard::reduce(packet, h, flow.rcv_nxt);
+                owes_ack = true;
             }
             Verdict::Stale => return Ok(()),
             Verdict::Drop(reason) => return Err(reason),
@@ -114,17 +120,15 @@ impl<B> L3l4<B> {
                 return Err(reason);
             }
         }
-        let start = if h.extensions {
-            extension::strip(packet, usize::from(h.l4), usize::from(h.end), Protocol::TCP.0)
-        } else {
-            0
-        };
+        let start =
+            if h.extensions { extension::strip(packet, usize::from(h.l4), end, Protocol::TCP.0) } else { 0 };
         let link = &mut links[flow.key.port_index()];
         let before = (flow.snd_una, flow.rcv_nxt, counters.tx_packets, flow.state);
+        let bytes = (flow.bytes_in, flow.bytes_out);
         let id = flow.id(index);
         let fed = slots.with(flow.stack, |set| {
             let core = Core { cb, spare, counters, flow, id, mtu: link.mtu, checksum: link.checksum };
-            let mut device = OnePacket { core, packet: Some(&packet[start..usize::from(h.end)]) };
+            let mut device = OnePacket { core, packet: Some(&packet[start..end]) };
             let result = link.interface.poll_ingress_single(now.smoltcp(), &mut device, set);
             let Core { cb, flow, .. } = device.core;
             if result == PollIngressSingleResult::None {
@@ -149,13 +153,15 @@ impl<B> L3l4<B> {
             return Err(DropReason::NoBuffer);
         }
         flow.last_rx = now;
+        flow.snd_edge = h.ack.wrapping_add(u32::from(h.window) << flow.snd_shift);
         flow.max_window = flow.max_window.max(u32::from(h.window) << flow.snd_shift);
-        counters.tcp_bytes_in += u64::from(flow.rcv_nxt.wrapping_sub(before.1));
+        counters.tcp_bytes_in += flow.bytes_in - bytes.0;
+        counters.tcp_bytes_out += flow.bytes_out - bytes.1;
         let answered = counters.tx_packets != before.2;
-        let out_of_order = h.payload_len() > 0 && seq_lt(before.1, h.seq);
+        owes_ack |= h.payload_len() > 0 && seq_lt(before.1, h.seq);
         let duplicate = h.segment_len() == 0 && h.ack == before.0 && flow.is_busy();
         self.settle(cb, now, index, h, duplicate);
-        if out_of_order && !answered {
+        if owes_ack && !answered {
             // smoltcp drops what finds no place in its list of holes without a word; the sender needs one.
             self.acknowledge(cb, index);
         }
@@ -267,6 +273,7 @@ impl<B> L3l4<B> {
         (flow.snd_una, flow.pos, flow.snd_nxt) = (isn, isn, isn);
         flow.snd_end = isn.wrapping_add(1);
         flow.max_window = u32::from(h.window);
+        flow.snd_edge = isn.wrapping_add(1).wrapping_add(u32::from(h.window));
         flow.snd_shift = scale.unwrap_or(0);
         flow.rcv_shift = scale.map_or(0, |_| window_shift(self.rx_ring));
         if !self.feed_syn(cb, now, packet, h, index, isn) {

@@ -67,10 +67,6 @@ impl<B> L3l4<B> {
         let Self { flows, slots, links, timeouts, .. } = self;
         let flow = &flows[index as usize];
         let (end, reason) = if flow.is_half_open() {
-            if flow.syn_acks > self.synack_retries {
-                self.close(cb, index, CloseReason::HalfOpen);
-                return;
-            }
             (flow.opened + timeouts.half_open, CloseReason::HalfOpen)
         } else if flow.has(note::BUSY) {
             let quiet = flow.last_rx.max(flow.busy_since);
@@ -92,6 +88,10 @@ impl<B> L3l4<B> {
         let at = slots.with(flow.stack, |set| interface.poll_at(now.smoltcp(), set));
         let next = match at.map(|at| Instant::from_micros(at.total_micros().max(0) as u64)) {
             Some(at) if at <= now => {
+                if flow.is_half_open() && flow.syn_acks >= self.synack_retries {
+                    self.close(cb, index, CloseReason::HalfOpen);
+                    return;
+                }
                 // Its retransmission timer ran out, or it has something to say that was held back.
                 self.mark(index);
                 now + Duration::from_secs(1)

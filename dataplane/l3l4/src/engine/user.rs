@@ -45,6 +45,9 @@ pub struct FlowInfo {
     pub bytes_out: u64,
 }
 
+/// Slots looked at for each flow that [`L3l4::abort_some`] may abort.
+const SLOTS_PER_ABORT: usize = 16;
+
 impl<B> L3l4<B> {
     /// Writes to a connection; returns how many bytes fitted. They leave at the next [`L3l4::l4_poll`].
     ///
@@ -57,9 +60,15 @@ impl<B> L3l4<B> {
     /// Closes this side of a connection: a FIN follows what is queued; receiving goes on.
     ///
     /// # Errors
-    /// Where the flow is gone or not TCP.
+    /// Where the flow is gone, not TCP, or not established yet (abort it then).
     pub fn close_flow(&mut self, id: FlowId) -> Result<(), FlowError> {
-        self.with_conn(id, |conn| conn.close())
+        self.with_conn(id, |conn| {
+            if conn.flow.is_half_open() {
+                return Err(FlowError::Closed);
+            }
+            conn.close();
+            Ok(())
+        })?
     }
 
     /// Ends a connection at once with an RST at the next [`L3l4::l4_poll`].
@@ -78,14 +87,16 @@ impl<B> L3l4<B> {
     /// Where the flow is gone or not TCP.
     pub fn with_conn<R>(&mut self, id: FlowId, f: impl FnOnce(&mut Conn<'_>) -> R) -> Result<R, FlowError> {
         let index = self.tcp(id)?;
-        let Self { flows, slots, .. } = self;
+        let Self { flows, slots, counters, .. } = self;
         let flow = &mut flows[index as usize];
+        let written = flow.bytes_out;
         let result = slots.with(flow.stack, |set| {
             let socket = socket(set);
             let result = f(&mut Conn { id, flow, socket });
             flow.sync(socket);
             result
         });
+        counters.tcp_bytes_out += flow.bytes_out - written;
         if flow.has(note::TOUCHED) {
             self.mark(index);
         }
@@ -143,10 +154,13 @@ impl<B> L3l4<B> {
         }
     }
 
-    /// Aborts up to `budget` connections and forgets up to as many UDP flows; returns whether any are left.
+    /// Aborts or forgets up to `budget` flows, looking at a bounded number of slots from where the last call
+    /// stopped; returns whether any are left.
     pub fn abort_some<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, budget: usize) -> bool {
         let mut left = budget;
-        for index in 0..self.flows.len() {
+        for _ in 0..(budget * SLOTS_PER_ABORT).min(self.flows.len()) {
+            let index = if self.abort_at < self.flows.len() { self.abort_at } else { 0 };
+            self.abort_at = index + 1;
             match self.flows[index].kind {
                 Kind::Tcp if !self.flows[index].has(note::GIVEN_UP) => {
                     self.give_up(index as u32, CloseReason::Aborted);
@@ -157,10 +171,10 @@ impl<B> L3l4<B> {
             }
             left -= 1;
             if left == 0 {
-                return true;
+                break;
             }
         }
-        self.slots.used() > 0
+        !self.table.is_empty()
     }
 
     /// Gives back the reserved buffer, if there is one.

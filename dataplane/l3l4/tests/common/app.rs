@@ -1,0 +1,203 @@
+//! The applications of the tests, chosen by port, and a record of what the engine told them.
+
+use super::link::Rng;
+use l3l4::{Callbacks, CloseReason, Conn, Datagram, FlowId, FlowKey, TxMeta, Verdict};
+use std::collections::HashMap;
+
+pub const REJECT: u16 = 1;
+pub const DROP: u16 = 2;
+pub const NO_SERVICE: u16 = 3;
+pub const ECHO: u16 = 7;
+/// Takes everything and remembers it; closes when the peer does.
+pub const DISCARD: u16 = 9;
+/// Takes at most [`App::quota`] bytes in all.
+pub const QUOTA: u16 = 10;
+/// Aborts on the first data.
+pub const ABORT: u16 = 11;
+/// Answers the first data with 200 bytes and closes.
+pub const ANSWER: u16 = 12;
+/// Does nothing: the test drives the connection from outside.
+pub const MANUAL: u16 = 13;
+/// Writes 1000 bytes when established, closes, goes on reading.
+pub const SHOUT: u16 = 14;
+/// Sends [`App::flood`] bytes of a pattern, then closes.
+pub const FLOOD: u16 = 19;
+
+pub struct App {
+    mtu: usize,
+    out: Vec<Vec<u8>>,
+    pub metas: Vec<TxMeta>,
+    /// Packets handed out so far.
+    pub sent: u64,
+    /// Chance per thousand that no buffer is to be had.
+    pub starve: u64,
+    /// No buffer at all.
+    pub dry: bool,
+    pub rng: Rng,
+    pub quota: usize,
+    pub flood: usize,
+    pub opened: Vec<(FlowId, FlowKey)>,
+    pub closed: Vec<(FlowId, CloseReason)>,
+    pub calls: u64,
+    pub got: HashMap<FlowId, Vec<u8>>,
+    pub wrote: HashMap<FlowId, usize>,
+    pub answer_udp: bool,
+}
+
+impl App {
+    pub fn new(mtu: usize) -> Self {
+        Self {
+            mtu,
+            out: vec![],
+            metas: vec![],
+            sent: 0,
+            starve: 0,
+            dry: false,
+            rng: Rng(99),
+            quota: 0,
+            flood: 0,
+            opened: vec![],
+            closed: vec![],
+            calls: 0,
+            got: HashMap::new(),
+            wrote: HashMap::new(),
+            answer_udp: true,
+        }
+    }
+
+    pub fn take_out(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.out)
+    }
+
+    pub fn last_id(&self) -> FlowId {
+        self.opened.last().unwrap().0
+    }
+
+    pub fn reason(&self, id: FlowId) -> Option<CloseReason> {
+        self.closed.iter().find(|(closed, _)| *closed == id).map(|(_, reason)| *reason)
+    }
+
+    fn read(&mut self, conn: &mut Conn<'_>, most: usize) -> usize {
+        let mut bytes = vec![0; conn.pending().min(most)];
+        assert_eq!(conn.copy(&mut bytes), bytes.len());
+        conn.take(bytes.len());
+        self.got.entry(conn.id()).or_default().extend_from_slice(&bytes);
+        bytes.len()
+    }
+}
+
+/// Byte `n` of a flood.
+pub fn pattern(n: usize) -> u8 {
+    (n ^ (n >> 8) ^ (n >> 16)) as u8
+}
+
+/// Echoes as much as there is room for.
+pub fn echo(conn: &mut Conn<'_>) {
+    let mut bytes = [0; 4096];
+    loop {
+        let n = bytes.len().min(conn.room()).min(conn.pending());
+        if n == 0 {
+            break;
+        }
+        let n = conn.copy(&mut bytes[..n]);
+        assert_eq!(conn.send(&bytes[..n]), n);
+        conn.take(n);
+    }
+    if conn.at_end() {
+        conn.close();
+    }
+}
+
+impl Callbacks for App {
+    type Buffer = Vec<u8>;
+
+    fn l3_tx_buffer(&mut self) -> Option<Vec<u8>> {
+        if self.dry || self.starve > 0 && self.rng.chance(self.starve) {
+            return None;
+        }
+        // Not zeroed: nothing may leave that was not written.
+        Some(vec![0xa5; self.mtu])
+    }
+
+    fn l3_tx_buffer_mut<'b>(&self, buffer: &'b mut Vec<u8>) -> &'b mut [u8] {
+        buffer
+    }
+
+    fn l3_tx(&mut self, mut buffer: Vec<u8>, meta: &TxMeta) {
+        buffer.truncate(meta.len);
+        self.sent += 1;
+        self.out.push(buffer);
+        self.metas.push(*meta);
+    }
+
+    fn l4_verdict(&mut self, key: &FlowKey) -> Verdict {
+        match key.local_port {
+            REJECT => Verdict::Reject,
+            DROP => Verdict::Drop,
+            NO_SERVICE => Verdict::NoService,
+            port => Verdict::Accept(u64::from(port)),
+        }
+    }
+
+    fn l4_opened(&mut self, id: FlowId, key: &FlowKey, user: u64) {
+        assert_eq!(user, u64::from(key.local_port));
+        self.opened.push((id, *key));
+    }
+
+    fn l4_rx(&mut self, conn: &mut Conn<'_>) {
+        self.calls += 1;
+        assert!(self.opened.iter().rev().any(|(id, _)| *id == conn.id()));
+        assert!(self.reason(conn.id()).is_none(), "nothing is heard of a flow that was closed");
+        match conn.user() as u16 {
+            ECHO => echo(conn),
+            DISCARD => {
+                self.read(conn, usize::MAX);
+                if conn.at_end() {
+                    conn.close();
+                }
+            }
+            QUOTA => {
+                let n = self.read(conn, self.quota);
+                self.quota -= n;
+            }
+            ABORT if conn.pending() > 0 => conn.abort(),
+            ANSWER if self.read(conn, usize::MAX) > 0 => {
+                conn.send(&[b'x'; 200]);
+                conn.close();
+            }
+            SHOUT => {
+                self.read(conn, usize::MAX);
+                if conn.may_send() {
+                    conn.send(&[b'!'; 1000]);
+                    conn.close();
+                }
+            }
+            FLOOD => {
+                let done = self.wrote.entry(conn.id()).or_default();
+                while *done < self.flood && conn.room() > 0 {
+                    let (start, end) = (*done, self.flood);
+                    *done += conn.send_with(|part| {
+                        let n = part.len().min(end - start);
+                        part[..n].iter_mut().enumerate().for_each(|(i, b)| *b = pattern(start + i));
+                        n
+                    });
+                }
+                if *done == self.flood {
+                    conn.close();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn l4_datagram(&mut self, datagram: &mut Datagram<'_>) {
+        self.got.entry(datagram.id()).or_default().extend_from_slice(datagram.data());
+        if self.answer_udp {
+            assert_eq!(datagram.reply(datagram.data()), datagram.data().len() <= datagram.max_len());
+        }
+    }
+
+    fn l4_closed(&mut self, id: FlowId, _: &FlowKey, _: u64, reason: CloseReason) {
+        self.closed.push((id, reason));
+    }
+}
