@@ -66,6 +66,15 @@ impl<C: Callbacks> OnePacket<'_, '_, C> {
         let Core { cb, spare, counters, mtu, .. } = &mut self.core;
         reserve(*cb, spare, counters, *mtu)
     }
+
+    /// Sees to it that the next token finds its buffer; false where there is none.
+    #[inline]
+    pub(crate) fn stock(&mut self) -> bool {
+        if self.core.spare.is_none() {
+            *self.core.spare = self.reserve();
+        }
+        self.core.spare.is_some()
+    }
 }
 
 impl<'a, 'p, C: Callbacks> Device for OnePacket<'a, 'p, C> {

@@ -56,14 +56,16 @@ impl<B> L3l4<B> {
         }
         let id = flow.id(index);
         slots.with(flow.stack, |set| {
-            let starved = counters.tx_nobuf;
             let core = Core { cb, spare, counters, flow, id, mtu: link.mtu, checksum: link.checksum };
             let mut device = OnePacket { core, packet: None };
             for _ in 0..SEGMENTS_PER_TURN {
+                // smoltcp forgets a fast retransmission, and with it its timer, where the buffer is found to be
+                // lacking only then: it is not asked before there is one.
+                if !device.stock() {
+                    return Sent::More;
+                }
                 if link.interface.poll_egress(now.smoltcp(), &mut device, set) == PollResult::None {
-                    // Nothing to send, or nothing to send it in.
-                    let lacking = device.core.counters.tx_nobuf != starved;
-                    return if lacking { Sent::More } else { Sent::All };
+                    return Sent::All;
                 }
                 if !device.core.flow.has_unsent() {
                     return Sent::All;

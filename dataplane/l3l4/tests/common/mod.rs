@@ -142,6 +142,11 @@ impl World {
     /// One round: client, link, engine, link; then the clock moves to the next thing that is due.
     /// False where nobody waits for anything.
     pub fn step(&mut self) -> bool {
+        self.step_to(u64::MAX)
+    }
+
+    /// [`World::step`], but the clock goes no further than `end`.
+    fn step_to(&mut self, end: u64) -> bool {
         let clock = smoltcp::time::Instant::from_micros(self.now as i64);
         for packet in self.down.due(self.now) {
             self.pipe.rx.push_back(packet);
@@ -160,7 +165,7 @@ impl World {
         let client = self.interface.poll_at(clock, &self.sockets).map(|at| at.total_micros().max(0) as u64);
         let next = [engine, client, self.up.next(), self.down.next()].into_iter().flatten().min();
         match next {
-            Some(at) => self.now = at.max(self.now + 1),
+            Some(at) => self.now = at.max(self.now + 1).min(end),
             None => self.now += 1,
         }
         next.is_some()
@@ -185,14 +190,25 @@ impl World {
     /// Lets `micros` of virtual time pass.
     pub fn pass(&mut self, micros: u64) {
         let end = self.now + micros;
-        while self.now < end {
-            let before = self.now;
-            if !self.step() || self.now > end {
-                // What is due later than `end` is left for later; the clock stands still there.
-                let _ = before;
-                break;
-            }
-        }
+        while self.now < end && self.step_to(end) {}
         self.now = self.now.max(end);
+    }
+
+    /// Opens a connection by hand; returns our sequence number after the handshake and the client's.
+    pub fn handshake(&mut self, syn: &wire::Seg) -> (u32, u32) {
+        let out = self.exchange(syn.build());
+        assert_eq!(out.len(), 1, "{out:x?}");
+        let answer = wire::got(&out[0]);
+        assert_eq!((answer.flags, answer.ack), (wire::SYN | wire::ACK, syn.seq.wrapping_add(1)));
+        let (ours, theirs) = (answer.seq.wrapping_add(1), syn.seq.wrapping_add(1));
+        let mut ack = syn.clone();
+        (ack.flags, ack.seq, ack.ack, ack.options) = (wire::ACK, theirs, ours, vec![]);
+        assert_eq!(self.exchange(ack.build()), Vec::<Vec<u8>>::new());
+        (ours, theirs)
+    }
+
+    /// State of a flow, as shown to an operator.
+    pub fn state(&self, id: l3l4::FlowId) -> &'static str {
+        self.engine.flow(id, self.time()).map_or("gone", |info| info.state)
     }
 }
