@@ -3,6 +3,11 @@
 //! Invariant: every packet received is delivered or counted under exactly one reason of either part, so that over
 //! all workers rx = delivered + sum of drops (+ what waits in rings and reassembly at that moment).
 
+use crate::fragment::FragmentDrop;
+use crate::icmp::IcmpDrop;
+use crate::neighbour::arp::ArpDrop;
+use crate::neighbour::ndp::NdpDrop;
+
 macro_rules! reasons {
     ($($variant:ident = $name:literal, $help:literal;)*) => {
         /// Why a packet went nowhere, below and beside the engine.
@@ -61,7 +66,57 @@ reasons! {
     FragmentOverlap = "fragment_overlap", "fragments that overlap: the whole datagram is dropped (RFC 5722)";
     FragmentTimeout = "fragment_timeout", "fragments whose datagram was not completed in time";
     FragmentLimit = "fragment_limit", "a fragment that found no free place for reassembly";
+    ReplyTooLong = "reply_too_long", "an echo request in fragments whose reply would need fragments: nothing is fragmented on the way out";
     NoBuffer = "no_buffer_frame", "no transmit buffer was left for an answer below the engine";
+}
+
+impl From<ArpDrop> for DropReason {
+    fn from(why: ArpDrop) -> Self {
+        match why {
+            ArpDrop::SenderMac | ArpDrop::SenderMismatch | ArpDrop::SenderAddress | ArpDrop::Own => {
+                Self::ArpSender
+            }
+            ArpDrop::OffLink => Self::ArpOffLink,
+            ArpDrop::Truncated
+            | ArpDrop::HardwareType
+            | ArpDrop::ProtocolType
+            | ArpDrop::Lengths
+            | ArpDrop::Operation => Self::ArpMalformed,
+        }
+    }
+}
+
+impl From<NdpDrop> for DropReason {
+    fn from(why: NdpDrop) -> Self {
+        match why {
+            NdpDrop::Target | NdpDrop::Source | NdpDrop::LinkAddress | NdpDrop::Own => Self::NdpSender,
+            NdpDrop::OffLink => Self::NdpOffLink,
+            NdpDrop::RouterSolicitation | NdpDrop::RouterAdvertisement | NdpDrop::Redirect => Self::NdpRouter,
+            _ => Self::NdpMalformed,
+        }
+    }
+}
+
+impl From<IcmpDrop> for DropReason {
+    fn from(why: IcmpDrop) -> Self {
+        match why {
+            IcmpDrop::Truncated | IcmpDrop::Checksum => Self::IcmpMalformed,
+            IcmpDrop::GroupDestination => Self::Broadcast,
+            IcmpDrop::Quote | IcmpDrop::Mtu | IcmpDrop::NotOurs => Self::IcmpError,
+            _ => Self::IcmpType,
+        }
+    }
+}
+
+impl From<FragmentDrop> for DropReason {
+    fn from(why: FragmentDrop) -> Self {
+        match why {
+            FragmentDrop::TooMany | FragmentDrop::SourceLimit => Self::FragmentLimit,
+            FragmentDrop::Overlap | FragmentDrop::Duplicate => Self::FragmentOverlap,
+            FragmentDrop::Timeout => Self::FragmentTimeout,
+            _ => Self::FragmentMalformed,
+        }
+    }
 }
 
 /// How many reasons there are, the engine's included.

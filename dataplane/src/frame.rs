@@ -100,7 +100,10 @@ mod tests {
         let mut plain = [0; HEADER];
         write(&mut plain, A, B, 0, ethertype::IPV4);
         let frame = parse(&plain, None).unwrap();
-        assert_eq!(frame, Frame { destination: A, source: B, vlan: 0, ethertype: ethertype::IPV4, payload: 14 });
+        assert_eq!(
+            frame,
+            Frame { destination: A, source: B, vlan: 0, ethertype: ethertype::IPV4, payload: 14 }
+        );
         let mut tagged = [0; HEADER + TAG];
         write(&mut tagged, A, B, 100, ethertype::IPV6);
         let frame = parse(&tagged, None).unwrap();

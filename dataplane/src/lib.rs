@@ -3,6 +3,7 @@
 //! Packets never leave the worker that owns their flow; nothing written on the path is shared.
 #![forbid(unsafe_code)]
 
+pub mod appliance;
 pub mod application;
 pub mod checksum;
 pub mod drop;
@@ -16,3 +17,4 @@ pub mod prefix;
 pub mod report;
 pub mod settings;
 pub mod steer;
+mod worker;

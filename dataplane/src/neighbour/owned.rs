@@ -60,6 +60,12 @@ impl Owned {
         Ok(Self { addresses, subnets, any_ip, gateways, except, has_v6 })
     }
 
+    /// The addresses configured as ours, sorted.
+    #[must_use]
+    pub fn addresses(&self) -> &[Addr] {
+        &self.addresses
+    }
+
     /// Whether the address is configured as ours.
     #[inline]
     #[must_use]

@@ -115,6 +115,13 @@ impl Mbuf {
         unsafe { raw::port(self.as_ptr()) }
     }
 
+    /// Says which port received the packet, for one that was put together in memory.
+    #[inline]
+    pub fn set_port(&mut self, port: u16) {
+        // SAFETY: self is a live mbuf owned by us.
+        unsafe { raw::set_port(self.as_ptr(), port) }
+    }
+
     /// Free bytes in front of the data.
     #[inline]
     #[must_use]

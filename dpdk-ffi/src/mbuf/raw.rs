@@ -31,7 +31,7 @@ field!(data_off, set_data_off, MBUF_DATA_OFF, u16);
 field!(data_len, set_data_len, MBUF_DATA_LEN, u16);
 field!(pkt_len, set_pkt_len, MBUF_PKT_LEN, u32);
 field!(segments, MBUF_NB_SEGS, u16);
-field!(port, MBUF_PORT, u16);
+field!(port, set_port, MBUF_PORT, u16);
 field!(flags, set_flags, MBUF_OL_FLAGS, u64);
 field!(vlan_tci, set_vlan_tci, MBUF_VLAN_TCI, u16);
 field!(rss_hash, MBUF_RSS_HASH, u32);

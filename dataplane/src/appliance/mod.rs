@@ -1,0 +1,325 @@
+//! The data plane as control holds it: started as a whole, watched, and stopped as a whole.
+//!
+//! Invariant: threads stop before queues are dropped, queues before ports, ports before pools, pools before EAL;
+//! the order of fields and of `stop` is that order.
+
+mod error;
+mod ports;
+mod wiring;
+
+pub use error::StartError;
+
+use crate::mailbox::{Command, Mailbox};
+use crate::neighbour::{Mac, NeighbourTable};
+use crate::report::{Outlook, Report};
+use crate::settings::{Network, Settings, Steering};
+use crate::worker::{Clock, Worker};
+use core::time::Duration;
+use dpdk_ffi::eal::Eal;
+use dpdk_ffi::mempool::{Mempool, MempoolOptions};
+use dpdk_ffi::port::{Effective, Port, PortHandle, Started};
+use error::While;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+/// One worker as control sees it.
+pub struct WorkerHandle {
+    /// The CPU it runs on.
+    pub cpu: usize,
+    /// Its reports and heartbeat.
+    pub outlook: Arc<Outlook>,
+    /// Where commands go.
+    pub mailbox: Arc<Mailbox>,
+}
+
+/// One port as control sees it.
+pub struct PortStatus {
+    /// Its name.
+    pub name: String,
+    /// The DPDK device.
+    pub device: String,
+    /// The driver.
+    pub driver: String,
+    /// The MAC address it answers with.
+    pub mac: [u8; 6],
+    /// Device statistics and link state.
+    pub handle: PortHandle,
+    /// What is in effect on it.
+    pub effective: Effective,
+    /// How packets find their owner; never [`Steering::Auto`].
+    pub steering: Steering,
+    /// Its networks.
+    pub networks: Vec<Network>,
+}
+
+/// One pool at one moment.
+#[derive(Clone, Debug)]
+pub struct MempoolStatus {
+    /// Its name.
+    pub name: String,
+    /// Buffers in it.
+    pub size: u32,
+    /// Free buffers.
+    pub available: u32,
+    /// Buffers taken: in queues, on their way, or in a worker's stash.
+    pub in_use: u32,
+}
+
+/// How it all ended.
+#[derive(Debug)]
+pub struct Summary {
+    /// The last report of each worker.
+    pub reports: Vec<Report>,
+    /// Buffers that were not given back; 0 unless something leaks.
+    pub mbufs_in_use: u64,
+    /// Buffers there were.
+    pub mbufs: u64,
+    /// Since the start.
+    pub elapsed: Duration,
+}
+
+/// The running data plane.
+pub struct Dataplane {
+    threads: Vec<Option<JoinHandle<Option<Report>>>>,
+    workers: Vec<WorkerHandle>,
+    ports: Vec<PortStatus>,
+    neighbours: Arc<NeighbourTable>,
+    clock: Clock,
+    open: Vec<Port<Started>>,
+    pools: Vec<Mempool>,
+    eal: Arc<Eal>,
+}
+
+/// How long a worker may take to come up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Dataplane {
+    /// Starts everything: EAL, pools, ports, workers.
+    ///
+    /// # Errors
+    /// [`StartError`], after everything that was started has been stopped again.
+    pub fn start(settings: Settings) -> Result<Self, StartError> {
+        let settings = Arc::new(settings);
+        let eal = Arc::new(Eal::init(&settings.eal).during(|| "starting DPDK's EAL".into())?);
+        let pools = pools(&eal, &settings)?;
+        let mut opened = Vec::new();
+        for port in &settings.ports {
+            opened.push(ports::open(&eal, port, &pools)?);
+        }
+        let clock = Clock::new();
+        let mut seed = [0; 8];
+        seed.copy_from_slice(&settings.secret[..8]);
+        let neighbours = Arc::new(NeighbourTable::new(settings.neighbours, u64::from_ne_bytes(seed)));
+        for (port, network) in
+            settings.ports.iter().enumerate().flat_map(|(i, p)| p.networks.iter().map(move |n| (i, n)))
+        {
+            for gateway in &network.gateways {
+                neighbours.add_gateway(port as u16, network.vlan, *gateway, clock.now().micros());
+            }
+        }
+        let ports: Vec<PortStatus> = settings
+            .ports
+            .iter()
+            .zip(&opened)
+            .map(|(port, up)| PortStatus {
+                name: port.name.clone(),
+                device: port.device.clone(),
+                driver: up.info.driver.clone(),
+                mac: up.side.mac.0,
+                handle: up.port.handle(),
+                effective: up.effective.clone(),
+                steering: up.steering,
+                networks: port.networks.clone(),
+            })
+            .collect();
+        let workers: Vec<WorkerHandle> = settings
+            .cpus
+            .iter()
+            .map(|&cpu| WorkerHandle {
+                cpu,
+                outlook: Arc::new(Outlook::new(settings.ports.len(), settings.services.services.len())),
+                mailbox: Arc::new(Mailbox::default()),
+            })
+            .collect();
+        let kits = wiring::wire(&eal, &settings, &mut opened, &pools, &workers, &neighbours, clock)?;
+        let mut dataplane = Self {
+            threads: Vec::new(),
+            workers,
+            ports,
+            neighbours,
+            clock,
+            open: opened.into_iter().map(|up| up.port).collect(),
+            pools,
+            eal,
+        };
+        for kit in kits {
+            let (up, ready) = mpsc::channel();
+            let eal = Arc::clone(&dataplane.eal);
+            let (cpu, index) = (kit.cpu, kit.index);
+            let failed = |why: String| {
+                StartError::new(
+                    format!("worker {index} on CPU {cpu}"),
+                    why,
+                    "see `millrace doctor`; use other CPUs under `workers:`",
+                )
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || work(kit, &eal, &up))
+                .map_err(|error| failed(error.to_string()))?;
+            dataplane.threads.push(Some(thread));
+            match ready.recv_timeout(PATIENCE) {
+                Ok(Ok(())) => {}
+                Ok(Err(why)) => return Err(failed(why)),
+                Err(_) => return Err(failed("it did not come up".into())),
+            }
+        }
+        Ok(dataplane)
+    }
+
+    /// The workers, by number.
+    #[must_use]
+    pub fn workers(&self) -> &[WorkerHandle] {
+        &self.workers
+    }
+
+    /// The ports, by number.
+    #[must_use]
+    pub fn ports(&self) -> &[PortStatus] {
+        &self.ports
+    }
+
+    /// The table of neighbours that all workers share.
+    #[must_use]
+    pub fn neighbours(&self) -> &Arc<NeighbourTable> {
+        &self.neighbours
+    }
+
+    /// The pools at this moment.
+    #[must_use]
+    pub fn mempools(&self) -> Vec<MempoolStatus> {
+        let status = |pool: &Mempool| MempoolStatus {
+            name: pool.name().to_owned(),
+            size: pool.size(),
+            available: pool.available(),
+            in_use: pool.in_use(),
+        };
+        self.pools.iter().map(status).collect()
+    }
+
+    /// Microseconds on the clock that workers use.
+    #[must_use]
+    pub fn uptime_us(&self) -> u64 {
+        self.clock.now().micros()
+    }
+
+    /// The command line EAL was started with.
+    #[must_use]
+    pub fn eal_args(&self) -> &[String] {
+        self.eal.args()
+    }
+
+    /// A worker whose thread ended without being told to.
+    #[must_use]
+    pub fn failed_worker(&self) -> Option<u16> {
+        let ended = |thread: &Option<JoinHandle<_>>| thread.as_ref().is_some_and(JoinHandle::is_finished);
+        self.threads.iter().position(ended).map(|index| index as u16)
+    }
+
+    /// Stops the workers, closes the ports and says how it ended.
+    #[must_use]
+    pub fn stop(mut self) -> Summary {
+        let reports = self.halt();
+        self.open.clear();
+        let mbufs_in_use = self.pools.iter().map(|pool| u64::from(pool.in_use())).sum();
+        let mbufs = self.pools.iter().map(|pool| u64::from(pool.size())).sum();
+        Summary { reports, mbufs_in_use, mbufs, elapsed: self.clock.elapsed() }
+    }
+
+    fn halt(&mut self) -> Vec<Report> {
+        for worker in &self.workers {
+            let mut command = Command::Stop;
+            // The worker empties its mailbox every millisecond; a dead one never does, and is joined at once.
+            for _ in 0..1000 {
+                match worker.mailbox.send(command) {
+                    Ok(()) => break,
+                    Err(back) => command = back,
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        let threads = self.threads.iter_mut().filter_map(Option::take);
+        threads.filter_map(|thread| thread.join().ok().flatten()).collect()
+    }
+}
+
+impl Drop for Dataplane {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}
+
+/// One pool per worker, with buffers as long as the largest MTU needs.
+fn pools(eal: &Eal, settings: &Settings) -> Result<Vec<Mempool>, StartError> {
+    let largest = settings.ports.iter().map(|port| port.mtu).max().unwrap_or(1500);
+    // Headroom, Ethernet and VLAN headers, and what drivers like to have behind.
+    let needed = largest.saturating_add(dpdk_ffi::mempool::HEADROOM + 64);
+    let data_room = match settings.data_room {
+        0 => needed.max(2048 + dpdk_ffi::mempool::HEADROOM),
+        given if given < needed => {
+            return Err(StartError::new(
+                "packet buffers",
+                format!("`mempool.data_room` is {given} bytes, but an MTU of {largest} needs {needed}"),
+                "write `data_room: auto`",
+            ));
+        }
+        given => given,
+    };
+    (0..settings.cpus.len())
+        .map(|worker| {
+            let options =
+                MempoolOptions { mbufs: settings.mbufs, cache: settings.mbuf_cache, data_room, socket: None };
+            Mempool::new(eal, &format!("worker{worker}"), &options)
+                .during(|| format!("the pool of {} buffers of worker {worker}", settings.mbufs))
+        })
+        .collect()
+}
+
+/// A worker's thread.
+fn work(kit: wiring::Kit, eal: &Eal, up: &mpsc::Sender<Result<(), String>>) -> Option<Report> {
+    let pinned = core_affinity::set_for_current(core_affinity::CoreId { id: kit.cpu });
+    if !pinned {
+        let _ = up.send(Err(format!("CPU {} cannot be used by this process", kit.cpu)));
+        return None;
+    }
+    let guard = match eal.register_thread() {
+        Ok(guard) => guard,
+        Err(error) => {
+            let _ = up.send(Err(error.to_string()));
+            return None;
+        }
+    };
+    let report = match kit.build() {
+        Ok(parts) => {
+            let worker = Worker::new(parts);
+            let _ = up.send(Ok(()));
+            Some(worker.run())
+        }
+        Err(why) => {
+            let _ = up.send(Err(why));
+            None
+        }
+    };
+    drop(guard);
+    report
+}
+
+/// The MAC address of a port as text.
+impl PortStatus {
+    /// Its MAC address in the usual form.
+    #[must_use]
+    pub fn mac_text(&self) -> String {
+        Mac(self.mac).to_string()
+    }
+}

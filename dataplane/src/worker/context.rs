@@ -1,0 +1,346 @@
+//! What the engine sees of the worker: buffers, ports to send by, services and applications.
+//!
+//! Invariant: a flow keeps the services it was opened under until it ends, whatever is reloaded meanwhile; an
+//! answer to the packet at hand goes back to the station that sent it, and what a flow sends later to the station
+//! its last packet came from.
+
+use crate::application::{AppCounters, Application, FlowState, Reply, Stream};
+use crate::frame::{self, ethertype};
+use crate::neighbour::Mac;
+use crate::policy::Action;
+use crate::report::{PortCounters, WorkerCounters};
+use crate::settings::Services;
+use crate::worker::network::Side;
+use crate::worker::outbox::Outbox;
+use arrayvec::ArrayVec;
+use dpdk_ffi::mbuf::{L4Checksum, Mbuf, TxOffload};
+use dpdk_ffi::mempool::Mempool;
+use l3l4::{Callbacks, CloseReason, Conn, Datagram, FlowId, FlowKey, Protocol, TxMeta, Verdict};
+use std::sync::Arc;
+
+/// Buffers taken from the pool at a time.
+const STASH: usize = 32;
+
+/// What a worker keeps for each flow beside the engine's record.
+#[derive(Default)]
+struct Companion {
+    /// Where the flow's packets come from.
+    mac: Mac,
+    /// Number of its service.
+    service: u16,
+    /// Which entry of `Context::editions` it was opened under.
+    edition: u16,
+    state: FlowState,
+}
+
+/// Services as they were exchanged, for as long as a flow opened under them lives.
+struct Edition {
+    services: Arc<Services>,
+    flows: u32,
+}
+
+pub(crate) struct Context {
+    pub(crate) sides: Vec<Side>,
+    pub(crate) outboxes: Vec<Outbox>,
+    pub(crate) counters: WorkerCounters,
+    pub(crate) ports: Vec<PortCounters>,
+    pub(crate) services: Vec<AppCounters>,
+    pool: Mempool,
+    stash: ArrayVec<Mbuf, STASH>,
+    editions: Vec<Option<Edition>>,
+    current: u16,
+    companions: Vec<Companion>,
+    /// The station the packet at hand came from.
+    pub(crate) sender: Mac,
+    /// Sending of its own accord: then a full outbox holds the engine back instead of costing packets.
+    pub(crate) in_turn: bool,
+}
+
+impl Context {
+    pub(crate) fn new(
+        sides: Vec<Side>,
+        outboxes: Vec<Outbox>,
+        pool: Mempool,
+        services: Arc<Services>,
+        flows: usize,
+    ) -> Self {
+        Self {
+            ports: vec![PortCounters::default(); sides.len()],
+            sides,
+            outboxes,
+            counters: WorkerCounters::default(),
+            services: vec![AppCounters::default(); services.services.len()],
+            pool,
+            stash: ArrayVec::new(),
+            editions: vec![Some(Edition { services, flows: 0 })],
+            current: 0,
+            companions: Vec::with_capacity(flows),
+            sender: Mac::default(),
+            in_turn: false,
+        }
+    }
+
+    /// A buffer to write a packet into.
+    #[inline]
+    pub(crate) fn buffer(&mut self) -> Option<Mbuf> {
+        if self.stash.is_empty() && !self.pool.alloc_bulk(&mut self.stash, STASH) {
+            // Too few for a whole helping; perhaps one.
+            let one = self.pool.alloc();
+            self.counters.tx_nobuf += u64::from(one.is_none());
+            return one;
+        }
+        self.stash.pop()
+    }
+
+    pub(crate) fn pool(&self) -> &Mempool {
+        &self.pool
+    }
+
+    /// Sends every port's waiting packets.
+    #[inline]
+    pub(crate) fn flush(&mut self) {
+        for (outbox, counters) in self.outboxes.iter_mut().zip(&mut self.ports) {
+            outbox.flush(counters);
+        }
+    }
+
+    /// Puts an Ethernet header in front of a packet and sends it by `link`; `request` says what else is left to
+    /// the NIC (the lengths of headers and the VLAN tag are filled in here).
+    #[inline]
+    pub(crate) fn send(
+        &mut self,
+        mut packet: Mbuf,
+        link: u32,
+        to: Mac,
+        ethertype: u16,
+        request: Option<TxOffload>,
+    ) {
+        let port = (link & 0xffff) as usize;
+        let vlan = (link >> 16) as u16;
+        let side = &self.sides[port];
+        let tagged = vlan != 0 && !side.vlan_insert;
+        let len = if tagged { frame::HEADER + frame::TAG } else { frame::HEADER } as u16;
+        // There is always room: a fresh buffer has 128 bytes of headroom, a received one had its own header.
+        let Some(header) = packet.prepend(len) else {
+            self.ports[port].tx_dropped += 1;
+            return;
+        };
+        frame::write(header, to, side.mac, vlan, ethertype);
+        let insert = (vlan != 0 && !tagged).then_some(vlan);
+        if request.is_some() || insert.is_some() {
+            let request = TxOffload { l2_len: len, vlan: insert, ..request.unwrap_or_default() };
+            if !packet.set_tx_offload(&request) {
+                self.ports[port].tx_dropped += 1;
+                return;
+            }
+        }
+        self.outboxes[port].push(packet, &mut self.ports[port]);
+    }
+
+    fn services_now(&self) -> Option<&Arc<Services>> {
+        self.editions[usize::from(self.current)].as_ref().map(|edition| &edition.services)
+    }
+
+    /// Puts other services in force for flows to come. Refused (false) where too many editions are in use still.
+    pub(crate) fn exchange(&mut self, services: Arc<Services>) -> bool {
+        if self.services.len() < services.services.len() {
+            self.services.resize(services.services.len(), AppCounters::default());
+        }
+        let old = usize::from(self.current);
+        if self.editions[old].as_ref().is_some_and(|edition| edition.flows == 0) {
+            self.editions[old] = None;
+        }
+        let free = self.editions.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.editions.push(None);
+            self.editions.len() - 1
+        });
+        let Ok(slot) = u16::try_from(free) else { return false };
+        self.editions[free] = Some(Edition { services, flows: 0 });
+        self.current = slot;
+        true
+    }
+
+    pub(crate) fn policy_version(&self) -> u64 {
+        self.services_now().map_or(0, |services| services.version)
+    }
+}
+
+impl Callbacks for Context {
+    type Buffer = Mbuf;
+
+    #[inline]
+    fn l3_tx_buffer(&mut self) -> Option<Mbuf> {
+        if self.in_turn && self.outboxes.iter().any(Outbox::is_full) {
+            self.flush();
+            if self.outboxes.iter().any(Outbox::is_full) {
+                return None;
+            }
+        }
+        self.buffer()
+    }
+
+    #[inline]
+    fn l3_tx_buffer_mut<'b>(&self, buffer: &'b mut Mbuf) -> &'b mut [u8] {
+        buffer.room_mut()
+    }
+
+    #[inline]
+    fn l3_tx(&mut self, mut buffer: Mbuf, meta: &TxMeta) {
+        let to = match meta.flow {
+            Some(id) => self.companions[id.index()].mac,
+            None => self.sender,
+        };
+        let fits = buffer.set_len(meta.len as u16);
+        debug_assert!(fits, "the engine writes no more than the buffer holds");
+        let request = meta.checksum_pending.then(|| checksums(&buffer, meta));
+        let ethertype = if meta.v4 { ethertype::IPV4 } else { ethertype::IPV6 };
+        self.send(buffer, meta.link, to, ethertype, request);
+    }
+
+    fn l4_verdict(&mut self, key: &FlowKey) -> Verdict {
+        let (port, vlan) = (key.port_index(), key.vlan());
+        if !self.sides[port].segment(vlan).is_some_and(|segment| segment.takes(key.local)) {
+            return Verdict::NotOurs;
+        }
+        match self.services_now().and_then(|services| services.policy.lookup(key, port as u16, vlan)) {
+            Some(rule) => match rule.action {
+                Action::Terminate { .. } => Verdict::Accept(u64::from(rule.service)),
+                Action::Reject => Verdict::Reject,
+                Action::Drop => Verdict::Drop,
+            },
+            None => Verdict::NoService,
+        }
+    }
+
+    fn l4_opened(&mut self, id: FlowId, _: &FlowKey, user: u64) {
+        while self.companions.len() <= id.index() {
+            self.companions.push(Companion::default());
+        }
+        self.companions[id.index()] = Companion {
+            mac: self.sender,
+            service: user as u16,
+            edition: self.current,
+            state: FlowState::New,
+        };
+        if let Some(edition) = &mut self.editions[usize::from(self.current)] {
+            edition.flows += 1;
+        }
+    }
+
+    fn l4_rx(&mut self, conn: &mut Conn<'_>) {
+        let Self { companions, editions, services, sender, .. } = self;
+        let companion = &mut companions[conn.id().index()];
+        companion.mac = *sender;
+        if let Some((application, counters)) = behind(editions, services, companion) {
+            application.on_tcp(&mut companion.state, &mut TcpStream(conn), counters);
+        }
+    }
+
+    fn l4_datagram(&mut self, datagram: &mut Datagram<'_>) {
+        let Self { companions, editions, services, sender, .. } = self;
+        let companion = &mut companions[datagram.id().index()];
+        companion.mac = *sender;
+        if let Some((application, counters)) = behind(editions, services, companion) {
+            application.on_udp(datagram.data(), &mut UdpReply(datagram), counters);
+        }
+    }
+
+    fn l4_closed(&mut self, id: FlowId, _: &FlowKey, _: u64, _: CloseReason) {
+        let companion = &mut self.companions[id.index()];
+        companion.state = FlowState::New;
+        let slot = usize::from(companion.edition);
+        if let Some(edition) = &mut self.editions[slot] {
+            edition.flows -= 1;
+            if edition.flows == 0 && slot != usize::from(self.current) {
+                self.editions[slot] = None;
+            }
+        }
+    }
+}
+
+/// The application of a flow, and where it counts.
+#[inline]
+fn behind<'a>(
+    editions: &'a [Option<Edition>],
+    services: &'a mut [AppCounters],
+    companion: &Companion,
+) -> Option<(&'a dyn Application, &'a mut AppCounters)> {
+    let edition = editions[usize::from(companion.edition)].as_ref()?;
+    let service = edition.services.services.get(usize::from(companion.service))?;
+    Some((service.application.as_deref()?, services.get_mut(usize::from(companion.service))?))
+}
+
+/// What the engine left to the NIC.
+#[inline]
+fn checksums(packet: &Mbuf, meta: &TxMeta) -> TxOffload {
+    let (l4, l4_len) = match meta.protocol {
+        Protocol::TCP => {
+            let offset = packet.data().get(meta.l3_len + 12).copied().unwrap_or(5 << 4);
+            (L4Checksum::Tcp, u16::from(offset >> 4) * 4)
+        }
+        _ => (L4Checksum::Udp, 8),
+    };
+    TxOffload {
+        l3_len: meta.l3_len as u16,
+        l4_len,
+        ipv4: meta.v4,
+        ipv6: !meta.v4,
+        ip_checksum: meta.v4,
+        l4,
+        ..TxOffload::default()
+    }
+}
+
+/// A connection as applications see it.
+struct TcpStream<'a, 'c>(&'a mut Conn<'c>);
+
+impl Stream for TcpStream<'_, '_> {
+    fn data(&mut self) -> &[u8] {
+        self.0.data()
+    }
+    fn pending(&self) -> usize {
+        self.0.pending()
+    }
+    fn copy(&mut self, into: &mut [u8]) -> usize {
+        self.0.copy(into)
+    }
+    fn take(&mut self, n: usize) {
+        self.0.take(n);
+    }
+    fn at_end(&self) -> bool {
+        self.0.at_end()
+    }
+    fn peer_closed(&self) -> bool {
+        self.0.peer_closed()
+    }
+    fn full(&self) -> bool {
+        self.0.full()
+    }
+    fn send(&mut self, bytes: &[u8]) -> usize {
+        self.0.send(bytes)
+    }
+    fn send_with(&mut self, fill: &mut dyn FnMut(&mut [u8]) -> usize) -> usize {
+        self.0.send_with(fill)
+    }
+    fn room(&self) -> usize {
+        self.0.room()
+    }
+    fn close(&mut self) {
+        self.0.close();
+    }
+    fn abort(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The answer to a datagram as applications see it.
+struct UdpReply<'a, 'd>(&'a mut Datagram<'d>);
+
+impl Reply for UdpReply<'_, '_> {
+    fn reply(&mut self, bytes: &[u8]) -> bool {
+        self.0.reply(bytes)
+    }
+    fn max_len(&self) -> usize {
+        self.0.max_len()
+    }
+}

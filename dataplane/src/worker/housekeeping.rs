@@ -1,0 +1,204 @@
+//! Between turns, about once a millisecond: commands, reports, heartbeat, neighbours, old fragments.
+//!
+//! Invariant: each step is bounded, so that packets wait no longer than a burst would make them.
+
+use crate::drop::{DropReason, all_reasons};
+use crate::frame::ethertype;
+use crate::mailbox::{Command, FlowFilter, FlowView};
+use crate::neighbour::{Mac, Probe, arp, ndp};
+use crate::report::Report;
+use crate::worker::Worker;
+use core::time::Duration;
+use l3l4::{Addr, Instant};
+use std::sync::mpsc::SyncSender;
+
+/// How often housekeeping runs.
+pub(crate) const EVERY: Duration = Duration::from_millis(1);
+/// How often a report is left.
+const REPORT_EVERY: Duration = Duration::from_millis(100);
+/// Flow slots looked at in one step of a listing.
+const SLOTS_PER_STEP: usize = 2048;
+/// Connections aborted in one step.
+const ABORTS_PER_STEP: usize = 256;
+
+/// A list of flows being made.
+pub(crate) struct Listing {
+    filter: FlowFilter,
+    most: usize,
+    next: usize,
+    found: Vec<FlowView>,
+    answer: SyncSender<Vec<FlowView>>,
+}
+
+impl Worker {
+    pub(crate) fn housekeeping(&mut self) {
+        let now = self.now;
+        self.outlook.beat(now.micros());
+        while let Some(command) = self.mailbox.take() {
+            self.obey(command);
+        }
+        self.list_on();
+        if self.aborting {
+            self.aborting = self.engine.abort_some(&mut self.cx, ABORTS_PER_STEP);
+        }
+        if let Some(reassembler) = &mut self.reassembler {
+            self.drops[DropReason::FragmentTimeout.index()] += reassembler.expire(now.micros());
+        }
+        if self.index == 0 {
+            self.ask_neighbours();
+        }
+        if now >= self.next_report {
+            self.next_report = now + REPORT_EVERY;
+            self.report();
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Flows { filter, most, answer } => {
+                self.listing = Some(Listing { filter, most, next: 0, found: Vec::new(), answer });
+            }
+            Command::Services(services) => {
+                self.cx.exchange(services);
+            }
+            Command::Rates(limits) => self.engine.set_rates(&limits),
+            Command::Drain => self.engine.set_accepting(false),
+            Command::Abort => self.aborting = true,
+            Command::Stop => self.stopping = true,
+        }
+    }
+
+    /// Goes on with a list of flows; sends it when it is full or at its end.
+    fn list_on(&mut self) {
+        let Some(listing) = &mut self.listing else { return };
+        let (worker, most) = (self.index, listing.most);
+        let Listing { filter, found, .. } = listing;
+        let next = self.engine.scan(listing.next, SLOTS_PER_STEP, self.now, |flow| {
+            let view = FlowView {
+                worker,
+                id: flow.id,
+                key: flow.key,
+                state: flow.state,
+                service: flow.user as u16,
+                age: flow.age,
+                idle: flow.idle,
+                bytes_in: flow.bytes_in,
+                bytes_out: flow.bytes_out,
+            };
+            if found.len() < most && filter.fits(&view) {
+                found.push(view);
+            }
+        });
+        match next {
+            Some(next) if listing.found.len() < most => listing.next = next,
+            _ => {
+                if let Some(listing) = self.listing.take() {
+                    // Nobody there to take it: not our concern.
+                    let _ = listing.answer.try_send(listing.found);
+                }
+            }
+        }
+    }
+
+    /// Leaves a report for the control thread, if there is one to fill in.
+    pub(crate) fn report(&mut self) {
+        if let Some(mut report) = self.outlook.take_spare() {
+            self.fill(&mut report);
+            self.outlook.publish(report);
+        }
+    }
+
+    pub(crate) fn fill(&self, report: &mut Report) {
+        let cx = &self.cx;
+        report.uptime_us = self.now.micros();
+        report.counters = cx.counters;
+        report.engine.clone_from(self.engine.counters());
+        debug_assert_eq!(report.drops.len(), all_reasons().count());
+        let (own, engine) = report.drops.split_at_mut(DropReason::ALL.len());
+        own.copy_from_slice(&self.drops);
+        engine.copy_from_slice(&self.engine.counters().dropped);
+        report.gauges.flows = self.engine.flow_count() as u64;
+        report.gauges.tcp_flows = self.engine.tcp_flow_count() as u64;
+        report.gauges.half_open = self.engine.half_open_count() as u64;
+        report.gauges.udp_flows = self.engine.udp_flow_count() as u64;
+        report.gauges.fragments_held = self.reassembler.as_ref().map_or(0, |r| r.held());
+        report.gauges.mempool_size = u64::from(cx.pool().size());
+        report.gauges.mempool_available = u64::from(cx.pool().available());
+        report.gauges.policy_version = cx.policy_version();
+        report.ports.clone_from(&cx.ports);
+        report.services.clone_from(&cx.services);
+        report.latency_ns.clone_from(&self.latency_ns);
+        report.turn_ns.clone_from(&self.turn_ns);
+    }
+
+    /// Sends the questions that are due; says who we are where nobody asked yet.
+    fn ask_neighbours(&mut self) {
+        let now = self.now.micros();
+        if !self.announced {
+            self.announced = true;
+            self.announce();
+        }
+        let Self { prober, neighbours, probes, .. } = self;
+        probes.extend(prober.due(neighbours, now));
+        while let Some(probe) = self.probes.pop() {
+            self.probe(&probe);
+        }
+    }
+
+    fn probe(&mut self, probe: &Probe) {
+        let side = &self.cx.sides[usize::from(probe.port)];
+        let Some(segment) = side.segment(probe.vlan) else { return };
+        let Some(source) = segment.owned.source_for(probe.addr) else { return };
+        let (mac, target, unicast) = (side.mac, probe.addr, probe.unicast);
+        self.say(probe.port, probe.vlan, target.is_v4(), |room| {
+            if target.is_v4() {
+                let len = arp::write_request(room, mac, source.v4_octets().into(), target.v4_octets().into());
+                Some((len.ok()?, unicast.unwrap_or(Mac::BROADCAST)))
+            } else {
+                let written = ndp::write_solicitation(room, mac, source, target, unicast).ok()?;
+                Some((written.len, written.destination))
+            }
+        });
+    }
+
+    /// Tells every network which addresses are here, so that stations with an old entry learn the new one.
+    fn announce(&mut self) {
+        let all: Vec<(u16, u16, Mac, Addr)> = (0u16..)
+            .zip(&self.cx.sides)
+            .flat_map(|(port, side)| side.segments.iter().map(move |segment| (port, side.mac, segment)))
+            .flat_map(|(port, mac, s)| s.owned.addresses().iter().map(move |addr| (port, s.vlan, mac, *addr)))
+            .collect();
+        for (port, vlan, mac, addr) in all {
+            self.say(port, vlan, addr.is_v4(), |room| {
+                if addr.is_v4() {
+                    let len = arp::write_announcement(room, mac, addr.v4_octets().into()).ok()?;
+                    Some((len, Mac::BROADCAST))
+                } else {
+                    let written = ndp::write_announcement(room, mac, addr).ok()?;
+                    Some((written.len, written.destination))
+                }
+            });
+        }
+    }
+
+    /// Sends a neighbour message of our own.
+    fn say(&mut self, port: u16, vlan: u16, v4: bool, write: impl FnOnce(&mut [u8]) -> Option<(usize, Mac)>) {
+        let Some(mut buffer) = self.cx.buffer() else { return };
+        let Some((len, to)) = write(buffer.room_mut()) else { return };
+        if !buffer.set_len(len as u16) {
+            return;
+        }
+        let link = u32::from(port) | u32::from(vlan) << 16;
+        self.cx.counters.neighbour_probes += 1;
+        let kind = if v4 { ethertype::ARP } else { ethertype::IPV6 };
+        self.cx.send(buffer, link, to, kind, None);
+    }
+
+    pub(crate) fn housekeeping_due(&self) -> bool {
+        self.now >= self.next_housekeeping
+    }
+
+    pub(crate) fn schedule_housekeeping(&mut self) {
+        self.next_housekeeping = Instant::from_micros(self.now.micros()) + EVERY;
+    }
+}

@@ -1,0 +1,236 @@
+//! Packets in: a burst is read in one pass and dealt with in a second.
+//!
+//! Invariant: every mbuf of a burst is counted once (delivered, dropped under a name, handed to another worker, or
+//! held for reassembly) and leaves this module freed, sent or handed over.
+
+use crate::drop::DropReason;
+use crate::frame::{self, Frame, ethertype};
+use crate::settings::Steering;
+use crate::worker::Worker;
+use arrayvec::ArrayVec;
+use dpdk_ffi::mbuf::{Mbuf, RxChecksum as NicChecksum};
+use dpdk_ffi::queue::BURST;
+use l3l4::packet::{self, Headers, Parsed, flags};
+use l3l4::{Protocol, RxChecksum, Unreachable};
+
+/// A burst of received packets.
+pub(crate) type Burst = ArrayVec<Mbuf, BURST>;
+
+/// What one frame turned out to be.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    /// TCP or UDP, with the flow table's hash.
+    Flow(Headers, u32),
+    /// ICMP or ICMPv6 to this one host.
+    Icmp(Headers),
+    Arp,
+    Ndp,
+    Fragment(Headers),
+    /// A protocol that is not served.
+    Other(Headers),
+    /// To be handed to the worker that owns it.
+    Steer(u16),
+    Drop(DropReason),
+    EngineDrop(l3l4::DropReason),
+}
+
+/// One frame after the first pass.
+#[derive(Clone, Copy)]
+pub(crate) struct Job {
+    pub(crate) frame: Frame,
+    pub(crate) kind: Kind,
+}
+
+/// Where a burst came from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A queue of this port.
+    Port(usize),
+    /// Another worker; so many workers had no flow for these packets.
+    Worker { asked: u16 },
+}
+
+impl Worker {
+    /// Deals with a burst and leaves it empty.
+    pub(crate) fn receive(&mut self, burst: &mut Burst, origin: Origin) {
+        let mut jobs: ArrayVec<Job, BURST> = ArrayVec::new();
+        for mbuf in burst.iter_mut() {
+            let port = match origin {
+                Origin::Port(port) => {
+                    let counters = &mut self.cx.ports[port];
+                    counters.rx_packets += 1;
+                    counters.rx_bytes += u64::from(mbuf.pkt_len());
+                    port
+                }
+                Origin::Worker { .. } => usize::from(self.port_numbers[usize::from(mbuf.port())]),
+            };
+            jobs.push(self.read(mbuf, port, origin));
+        }
+        let mut done: Burst = ArrayVec::new();
+        for (mbuf, job) in burst.drain(..).zip(jobs) {
+            done.extend(self.deal(mbuf, &job, origin));
+        }
+        Mbuf::free_bulk(&mut done);
+        for outlet in self.rings.owners.iter_mut().flatten().chain(&mut self.rings.next) {
+            let (sent, refused) = outlet.flush();
+            self.cx.counters.steered_out += sent;
+            self.drops[DropReason::SteerFull.index()] += refused;
+        }
+    }
+
+    /// First pass: what is this, whose is it, where in the flow table would it be?
+    fn read(&self, mbuf: &mut Mbuf, port: usize, origin: Origin) -> Job {
+        let mut job = Job { frame: Frame::default(), kind: Kind::Drop(DropReason::NotContiguous) };
+        if !mbuf.is_contiguous() && !mbuf.linearize() {
+            return job;
+        }
+        job.kind = match frame::parse(mbuf.data(), mbuf.vlan_stripped()) {
+            Ok(frame) => {
+                job.frame = frame;
+                self.classify(mbuf, port, &frame, origin)
+            }
+            Err(reason) => Kind::Drop(reason),
+        };
+        job
+    }
+
+    fn classify(&self, mbuf: &Mbuf, port: usize, frame: &Frame, origin: Origin) -> Kind {
+        let side = &self.cx.sides[port];
+        let group = frame.destination.0[0] & 1 != 0;
+        if !group && frame.destination != side.mac {
+            return Kind::Drop(DropReason::NotOurMac);
+        }
+        if side.segment(frame.vlan).is_none() {
+            return Kind::Drop(DropReason::VlanUnknown);
+        }
+        let packet = &mbuf.data()[frame.payload..];
+        match frame.ethertype {
+            ethertype::IPV4 | ethertype::IPV6 => {}
+            ethertype::ARP => return Kind::Arp,
+            _ => return Kind::Drop(DropReason::EtherType),
+        }
+        if is_ndp(packet) {
+            return Kind::Ndp;
+        }
+        if group {
+            return Kind::Drop(DropReason::Broadcast);
+        }
+        let link = port as u32 | u32::from(frame.vlan) << 16;
+        match packet::parse(packet, link, verified(mbuf)) {
+            Ok(Parsed::Whole(h)) if matches!(h.key.protocol, Protocol::TCP | Protocol::UDP) => {
+                match self.owner(port, origin, &h) {
+                    Some(other) => Kind::Steer(other),
+                    None => Kind::Flow(h, self.engine.prepare(&h.key)),
+                }
+            }
+            Ok(Parsed::Whole(h)) => Kind::Icmp(h),
+            Ok(Parsed::Fragment(h)) => match self.owner_by_address(port, origin, &h) {
+                Some(other) => Kind::Steer(other),
+                None => Kind::Fragment(h),
+            },
+            Ok(Parsed::Other(h)) => Kind::Other(h),
+            Err(reason) => Kind::EngineDrop(reason),
+        }
+    }
+
+    /// The other worker that owns this flow, where packets have to be steered in software.
+    fn owner(&self, port: usize, origin: Origin, h: &Headers) -> Option<u16> {
+        if self.cx.sides[port].steering != Steering::Software || origin != Origin::Port(port) {
+            return None;
+        }
+        let owner = self.reta.owner(self.toeplitz.hash(&h.key), self.workers);
+        (owner != self.index).then_some(owner)
+    }
+
+    /// The same for fragments, which do not all tell their ports: those of one datagram meet somewhere.
+    fn owner_by_address(&self, port: usize, origin: Origin, h: &Headers) -> Option<u16> {
+        if self.cx.sides[port].steering != Steering::Software || origin != Origin::Port(port) {
+            return None;
+        }
+        let hash = self.toeplitz.hash_addresses(h.key.remote, h.key.local);
+        let owner = self.reta.owner(hash, self.workers);
+        (owner != self.index).then_some(owner)
+    }
+
+    /// Second pass: acts on one frame; gives the mbuf back where it has served and is to be freed.
+    fn deal(&mut self, mut mbuf: Mbuf, job: &Job, origin: Origin) -> Option<Mbuf> {
+        self.cx.sender = job.frame.source;
+        match &job.kind {
+            Kind::Flow(h, hash) => {
+                if let Some(asked) = self.ask_next(h, *hash, origin) {
+                    self.cx.counters.passed_on += 1;
+                    self.rings.next[asked].push(mbuf);
+                    return None;
+                }
+                let packet = &mut mbuf.data_mut()[job.frame.payload..];
+                // Counted by the engine, whatever comes of it.
+                let _ = self.engine.rx(&mut self.cx, self.now, packet, h, *hash);
+            }
+            Kind::Icmp(h) => return self.icmp(mbuf, &job.frame, h),
+            Kind::Arp => return self.arp(mbuf, &job.frame),
+            Kind::Ndp => return self.ndp(mbuf, &job.frame),
+            Kind::Fragment(h) => self.fragment(&mbuf, &job.frame, h),
+            Kind::Other(h) => {
+                if self.is_ours(h) {
+                    let packet = &mbuf.data()[job.frame.payload..];
+                    self.engine.answer_unreachable(&mut self.cx, self.now, packet, h, Unreachable::Protocol);
+                }
+                let _ = self.engine.refuse(l3l4::DropReason::Protocol);
+            }
+            Kind::Steer(owner) => match self.rings.owners.get_mut(usize::from(*owner)) {
+                Some(Some(outlet)) => {
+                    outlet.push(mbuf);
+                    return None;
+                }
+                _ => self.dropped(DropReason::SteerFull),
+            },
+            Kind::Drop(reason) => self.dropped(*reason),
+            Kind::EngineDrop(reason) => {
+                let _ = self.engine.refuse(*reason);
+            }
+        }
+        Some(mbuf)
+    }
+
+    /// Whether the next worker is to be asked for this packet's flow, and how many have been asked before: the port
+    /// spreads flows as it likes, and under pressure may put a packet into another queue than its flow's.
+    fn ask_next(&self, h: &Headers, hash: u32, origin: Origin) -> Option<usize> {
+        let asked = match origin {
+            Origin::Worker { asked } => usize::from(asked),
+            Origin::Port(_) => 0,
+        };
+        let lost = asked < self.rings.next.len()
+            && h.key.protocol == Protocol::TCP
+            && h.flags & (flags::SYN | flags::ACK) != flags::SYN
+            && self.cx.sides[h.key.port_index()].steering == Steering::Queue
+            && !self.engine.contains(&h.key, hash);
+        lost.then_some(asked)
+    }
+
+    /// Whether a packet's destination is ours.
+    pub(crate) fn is_ours(&self, h: &Headers) -> bool {
+        let side = &self.cx.sides[h.key.port_index()];
+        side.segment(h.key.vlan()).is_some_and(|segment| segment.takes(h.key.local))
+    }
+
+    pub(crate) fn dropped(&mut self, reason: DropReason) {
+        self.drops[reason.index()] += 1;
+    }
+}
+
+/// What the NIC has verified. A bad or unknown checksum is computed anew: some NICs call an absent one bad.
+#[inline]
+fn verified(mbuf: &Mbuf) -> RxChecksum {
+    let good = |sum| matches!(sum, NicChecksum::Good | NicChecksum::None);
+    RxChecksum { ip_good: mbuf.rx_ip_checksum() == NicChecksum::Good, l4_good: good(mbuf.rx_l4_checksum()) }
+}
+
+/// Whether an IP packet is a neighbour discovery message (types 133 to 137 right behind the IPv6 header). They go
+/// to groups, so they are taken off the path before addresses are judged.
+#[inline]
+fn is_ndp(packet: &[u8]) -> bool {
+    packet.len() > 40
+        && packet[0] >> 4 == 6
+        && packet[6] == Protocol::ICMPV6.0
+        && (133..=137).contains(&packet[40])
+}
