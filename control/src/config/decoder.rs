@@ -84,17 +84,17 @@ impl<'h> Decoder<'h> {
             }
         };
         let broken = !matches!(node.yaml, Yaml::Map(_) | Yaml::Null);
-        for entry in entries {
-            if !keys.contains(&entry.key.as_str()) {
-                self.unknown(entry, entries, keys);
-            }
+        let given = |key: &&str| entries.iter().any(|entry| entry.key == *key);
+        let free: Vec<&str> = keys.iter().copied().filter(|key| !given(key)).collect();
+        for entry in entries.iter().filter(|entry| !keys.contains(&entry.key.as_str())) {
+            self.unknown(entry, &free, keys);
         }
         Mapping { entries, at: node.at, broken, decoder: self }
     }
 
-    fn unknown(&mut self, entry: &Entry, entries: &[Entry], keys: &[&str]) {
-        let free = keys.iter().filter(|key| !entries.iter().any(|e| e.key == **key));
-        let near = nearest(&entry.key, free.copied());
+    /// `free` are the keys of the mapping that it does not give.
+    fn unknown(&mut self, entry: &Entry, free: &[&str], keys: &[&str]) {
+        let near = nearest(&entry.key, free.iter().copied());
         let instead = match near {
             Some(key) => format!("write `{key}`"),
             None => format!("remove it; the keys here are {}", list(keys)),

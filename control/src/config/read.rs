@@ -66,11 +66,7 @@ fn build(text: &str, findings: &mut Vec<Finding>) -> Result<Node, Finding> {
             _ => (0, false),
         };
         if anchor != 0 {
-            return Err(stop(
-                at,
-                "anchors and aliases (`&name`, `*name`) are not supported",
-                "write the value out in full; put text that starts with `&` or `*` in quotes",
-            ));
+            return Err(anchored(at));
         }
         if tag {
             return Err(stop(
@@ -205,11 +201,7 @@ fn scalar(text: &str, style: ScalarStyle) -> Yaml {
 
 fn check_depth(open: &[Open]) -> Result<(), Finding> {
     match open.last() {
-        Some(last) if open.len() > MAX_DEPTH => Err(stop(
-            last.at,
-            format!("lists and mappings are nested deeper than {MAX_DEPTH} levels"),
-            "close the brackets opened before this place",
-        )),
+        Some(last) if open.len() > MAX_DEPTH => Err(too_deep(last.at)),
         _ => Ok(()),
     }
 }
@@ -220,6 +212,23 @@ fn position(marker: Marker) -> Position {
 
 fn stop(at: Position, what: impl Into<String>, instead: impl Into<String>) -> Finding {
     Finding::at(at, "(file)".into(), Wrong::new(what, instead))
+}
+
+fn too_deep(at: Position) -> Finding {
+    stop(
+        at,
+        format!("lists and mappings are nested deeper than {MAX_DEPTH} levels"),
+        "close the brackets opened before this place",
+    )
+}
+
+/// Aliases are how a small file becomes a huge tree; no configuration needs them.
+fn anchored(at: Position) -> Finding {
+    stop(
+        at,
+        "anchors and aliases (`&name`, `*name`) are not supported",
+        "write the value out in full; put text that starts with `&` or `*` in quotes",
+    )
 }
 
 pub(crate) fn too_large() -> Finding {
@@ -233,7 +242,13 @@ pub(crate) fn too_large() -> Finding {
 /// A scanner's complaint, with the usual cause (a tab) named when it is one.
 fn syntax(text: &str, marker: Marker, info: &str) -> Finding {
     let at = position(marker);
-    if let Some(tab) = tab_in_indentation(text, at.line) {
+    if info.contains("anchor") {
+        return anchored(at);
+    }
+    if info.contains("recursion limit") {
+        return too_deep(at);
+    }
+    if let Some(tab) = tab_in_indentation(text, at.line, info) {
         return stop(tab, "a tab is used for indentation, which YAML does not allow", "indent with spaces");
     }
     stop(
@@ -243,10 +258,12 @@ fn syntax(text: &str, marker: Marker, info: &str) -> Finding {
     )
 }
 
-/// The first tab in the leading blanks of the line complained about or the one before it.
-fn tab_in_indentation(text: &str, line: usize) -> Option<Position> {
+/// The first tab in the leading blanks of the line complained about or the one before it; of the one after it too
+/// if the complaint is about a tab, which may end the value of the line before.
+fn tab_in_indentation(text: &str, line: usize, info: &str) -> Option<Position> {
     let first = line.saturating_sub(1).max(1);
-    text.lines().enumerate().skip(first - 1).take(line - first + 1).find_map(|(index, content)| {
+    let last = line + usize::from(info.contains("tab"));
+    text.lines().enumerate().skip(first - 1).take(last - first + 1).find_map(|(index, content)| {
         let blanks = content.len() - content.trim_start_matches([' ', '\t']).len();
         content[..blanks].find('\t').map(|column| Position { line: index + 1, column: column + 1 })
     })

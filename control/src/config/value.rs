@@ -265,15 +265,14 @@ impl<T: Value> Value for Vec<T> {
                 return Vec::new();
             }
         };
-        if let Some((least, most)) = rule.items
-            && !(least..=most).contains(&items.len())
-        {
+        let (least, most) = rule.items.unwrap_or((0, usize::MAX));
+        if !(least..=most).contains(&items.len()) {
             let what = format!("the list has {} items", items.len());
             cx.report(node.at, Wrong::new(what, format!("write {least} to {most} items")));
         }
         let item =
             |(index, item): (usize, &Node)| cx.within(&format!("[{index}]"), |cx| T::decode(item, &one, cx));
-        items.iter().enumerate().map(item).collect()
+        items.iter().take(most).enumerate().map(item).collect()
     }
 
     fn placeholder() -> Self {

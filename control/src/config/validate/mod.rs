@@ -11,6 +11,7 @@ mod start;
 mod subnets;
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 use super::decoder::Finding;
 use super::host::Host;
@@ -64,7 +65,8 @@ impl Checker<'_> {
         let inside = |other: &str| {
             other.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
-        !self.unusable.iter().any(|other| inside(other)) && self.readable(path)
+        let below = self.unusable.range::<str, _>((Bound::Included(path), Bound::Unbounded));
+        !below.take_while(|other| other.starts_with(path)).any(|other| inside(other)) && self.readable(path)
     }
 
     /// Whether no value around `path` is a placeholder.
