@@ -5,7 +5,7 @@
 
 use core::ops::RangeInclusive;
 
-use l3l4::FlowKey;
+use l3l4::{FlowKey, Protocol};
 
 use crate::prefix::Prefix;
 
@@ -56,12 +56,19 @@ impl Rule {
             && (self.source.is_empty() || self.source.iter().any(|p| p.contains(key.remote)))
     }
 
-    /// The (protocol, port) pairs the rule is limited to, if they are few enough to list.
-    fn exact(&self) -> Option<impl Iterator<Item = u32>> {
-        let protocol = self.protocol?;
+    /// The (protocol, port) pairs the rule is limited to, if they are few enough to list. Only TCP and UDP have
+    /// ports, so a rule for any protocol with ports is one for these two.
+    fn exact(&self) -> Option<Vec<u32>> {
         let few = self.ports.iter().map(ExactSizeIterator::len).sum::<usize>() <= MAX_EXACT_PORTS;
-        (few && !self.ports.is_empty())
-            .then(|| self.ports.iter().cloned().flatten().map(move |port| exact_key(protocol, port)))
+        if self.ports.is_empty() || !few || self.ports.iter().any(|range| range.contains(&0)) {
+            return None;
+        }
+        let protocols = match self.protocol {
+            Some(protocol) => vec![protocol],
+            None => vec![Protocol::TCP.0, Protocol::UDP.0],
+        };
+        let ports = || self.ports.iter().cloned().flatten();
+        Some(protocols.iter().flat_map(|protocol| ports().map(|port| exact_key(*protocol, port))).collect())
     }
 }
 
@@ -80,6 +87,9 @@ pub struct Policy {
     exact: Vec<(u32, u32)>,
     /// The other rules, in order: each is tried on every lookup.
     general: Vec<u32>,
+    /// A bit for every destination port that a rule in `exact` names, whatever the protocol: most packets that
+    /// match nothing are told by one look here.
+    named: Vec<u64>,
 }
 
 impl Policy {
@@ -89,19 +99,29 @@ impl Policy {
         let (mut exact, mut general) = (Vec::new(), Vec::new());
         for (index, rule) in (0_u32..).zip(&rules) {
             match rule.exact() {
-                Some(keys) => exact.extend(keys.map(|key| (key, index))),
+                Some(keys) => exact.extend(keys.into_iter().map(|key| (key, index))),
                 None => general.push(index),
             }
         }
         exact.sort_unstable();
         exact.dedup();
-        Self { rules, exact, general }
+        let mut named = vec![0u64; 65_536 / 64];
+        for (key, _) in &exact {
+            let port = *key as u16;
+            named[usize::from(port) / 64] |= 1 << (port % 64);
+        }
+        Self { rules, exact, general, named }
     }
 
     /// The rule for a new flow whose first packet came in on port `ingress` in VLAN `vlan` (0: untagged).
     #[must_use]
     pub fn lookup(&self, key: &FlowKey, ingress: u16, vlan: u16) -> Option<&Rule> {
-        let wanted = exact_key(key.protocol.0, key.local_port);
+        let port = key.local_port;
+        let named = self.named.get(usize::from(port) / 64).is_some_and(|word| word >> (port % 64) & 1 != 0);
+        if !named && self.general.is_empty() {
+            return None;
+        }
+        let wanted = exact_key(key.protocol.0, port);
         let from = self.exact.partition_point(|(key, _)| *key < wanted);
         let first = |indices: &mut dyn Iterator<Item = u32>, before: u32| {
             indices.take_while(|index| *index < before).find(|index| {

@@ -6,7 +6,7 @@
 
 use crate::drop::DropReason;
 use crate::key::{Addr, FlowKey, Protocol};
-use crate::{martian, tcp_options};
+use crate::{checksum, martian, tcp_options};
 
 /// TCP header flags.
 pub mod flags {
@@ -72,6 +72,17 @@ impl Headers {
 }
 
 /// What a packet turned out to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Class {
+    /// A whole TCP, UDP, ICMP or ICMPv6 packet (the latter two with only addresses and offsets read).
+    Whole,
+    /// A fragment, to be reassembled before it can be read further.
+    Fragment,
+    /// A whole packet of a protocol that is not served.
+    Other,
+}
+
+/// A [`Class`] with the headers that were read.
 #[derive(Clone, Copy, Debug)]
 pub enum Parsed {
     /// A whole TCP, UDP, ICMP or ICMPv6 packet (the latter two with only addresses and offsets read).
@@ -112,16 +123,31 @@ pub(crate) fn be32(bytes: &[u8], at: usize) -> u32 {
 /// The reason for which the packet must be dropped.
 #[inline]
 pub fn parse(packet: &[u8], link: u32, known: RxChecksum) -> Result<Parsed, DropReason> {
+    let mut headers = Headers::default();
+    Ok(match read(packet, link, known, &mut headers)? {
+        Class::Whole => Parsed::Whole(headers),
+        Class::Fragment => Parsed::Fragment(headers),
+        Class::Other => Parsed::Other(headers),
+    })
+}
+
+/// [`parse`] into a place that the caller keeps: a burst is read without moving what was read. With an error,
+/// `headers` holds nothing of use.
+///
+/// # Errors
+/// The reason for which the packet must be dropped.
+#[inline]
+pub fn read(packet: &[u8], link: u32, known: RxChecksum, headers: &mut Headers) -> Result<Class, DropReason> {
     match packet.first() {
-        Some(first) if first >> 4 == 4 => parse_v4(packet, link, known),
-        Some(first) if first >> 4 == 6 => parse_v6(packet, link, known),
+        Some(first) if first >> 4 == 4 => read_v4(packet, link, known, headers),
+        Some(first) if first >> 4 == 6 => read_v6(packet, link, known, headers),
         Some(_) => Err(DropReason::IpVersion),
         None => Err(DropReason::IpTruncated),
     }
 }
 
 #[inline]
-fn parse_v4(packet: &[u8], link: u32, known: RxChecksum) -> Result<Parsed, DropReason> {
+fn read_v4(packet: &[u8], link: u32, known: RxChecksum, headers: &mut Headers) -> Result<Class, DropReason> {
     // One length check for the fixed part; the compiler drops the rest.
     let Some(fixed) = packet.first_chunk::<20>() else { return Err(DropReason::IpTruncated) };
     let header_len = usize::from(fixed[0] & 0x0f) * 4;
@@ -132,7 +158,7 @@ fn parse_v4(packet: &[u8], link: u32, known: RxChecksum) -> Result<Parsed, DropR
     if total < header_len || total > packet.len() {
         return Err(DropReason::IpTruncated);
     }
-    if !known.ip_good && crate::checksum::fold(crate::checksum::sum(&packet[..header_len])) != 0xffff {
+    if !known.ip_good && checksum::fold(checksum::sum(&packet[..header_len])) != 0xffff {
         return Err(DropReason::IpChecksum);
     }
     let source = [fixed[12], fixed[13], fixed[14], fixed[15]];
@@ -143,7 +169,7 @@ fn parse_v4(packet: &[u8], link: u32, known: RxChecksum) -> Result<Parsed, DropR
     if header_len > 20 && !options_v4(&packet[20..header_len]) {
         return Err(DropReason::IpOptions);
     }
-    let mut headers = Headers {
+    *headers = Headers {
         key: FlowKey {
             remote: Addr::v4(source),
             local: Addr::v4(destination),
@@ -158,9 +184,9 @@ fn parse_v4(packet: &[u8], link: u32, known: RxChecksum) -> Result<Parsed, DropR
         ..Headers::default()
     };
     if be16(fixed, 6) & 0x3fff != 0 {
-        return Ok(Parsed::Fragment(headers));
+        return Ok(Class::Fragment);
     }
-    parse_l4(packet, &mut headers, known)
+    read_l4(packet, headers, known)
 }
 
 /// Walks IPv4 options (RFC 791 section 3.1). False where they are malformed or route the packet (RFC 7126).
@@ -183,7 +209,7 @@ fn options_v4(mut options: &[u8]) -> bool {
 }
 
 #[inline]
-fn parse_v6(packet: &[u8], link: u32, known: RxChecksum) -> Result<Parsed, DropReason> {
+fn read_v6(packet: &[u8], link: u32, known: RxChecksum, headers: &mut Headers) -> Result<Class, DropReason> {
     let Some(fixed) = packet.first_chunk::<40>() else { return Err(DropReason::IpTruncated) };
     let total = 40 + usize::from(be16(fixed, 4));
     if total > packet.len() || total > usize::from(u16::MAX) {
@@ -197,7 +223,7 @@ fn parse_v6(packet: &[u8], link: u32, known: RxChecksum) -> Result<Parsed, DropR
     if martian::v6(source, destination) {
         return Err(DropReason::Martian);
     }
-    let mut headers = Headers {
+    *headers = Headers {
         key: FlowKey { remote: source, local: destination, link, ..FlowKey::default() },
         end: total as u16,
         payload_end: total as u16,
@@ -212,28 +238,28 @@ fn parse_v6(packet: &[u8], link: u32, known: RxChecksum) -> Result<Parsed, DropR
         if walked.fragment {
             headers.key.protocol = Protocol(next);
             (headers.l4, headers.payload) = (at as u16, at as u16);
-            return Ok(Parsed::Fragment(headers));
+            return Ok(Class::Fragment);
         }
     }
     headers.key.protocol = Protocol(next);
     (headers.l4, headers.payload) = (at as u16, at as u16);
-    parse_l4(packet, &mut headers, known)
+    read_l4(packet, headers, known)
 }
 
 #[inline]
-fn parse_l4(packet: &[u8], headers: &mut Headers, known: RxChecksum) -> Result<Parsed, DropReason> {
+fn read_l4(packet: &[u8], headers: &mut Headers, known: RxChecksum) -> Result<Class, DropReason> {
     match headers.key.protocol {
-        Protocol::TCP => parse_tcp(packet, headers, known)?,
-        Protocol::UDP => parse_udp(packet, headers, known)?,
+        Protocol::TCP => read_tcp(packet, headers, known)?,
+        Protocol::UDP => read_udp(packet, headers, known)?,
         Protocol::ICMP if headers.is_v4() => {}
         Protocol::ICMPV6 if !headers.is_v4() => {}
-        _ => return Ok(Parsed::Other(*headers)),
+        _ => return Ok(Class::Other),
     }
-    Ok(Parsed::Whole(*headers))
+    Ok(Class::Whole)
 }
 
 #[inline]
-fn parse_tcp(packet: &[u8], headers: &mut Headers, known: RxChecksum) -> Result<(), DropReason> {
+fn read_tcp(packet: &[u8], headers: &mut Headers, known: RxChecksum) -> Result<(), DropReason> {
     let segment = &packet[usize::from(headers.l4)..usize::from(headers.end)];
     let Some(fixed) = segment.first_chunk::<20>() else { return Err(DropReason::TcpTruncated) };
     let header_len = usize::from(fixed[12] >> 4) * 4;
@@ -246,9 +272,7 @@ fn parse_tcp(packet: &[u8], headers: &mut Headers, known: RxChecksum) -> Result<
     if control & control.wrapping_sub(1) != 0 || (control | headers.flags & flags::ACK) == 0 {
         return Err(DropReason::TcpFlags);
     }
-    if !known.l4_good
-        && !crate::checksum::verify(headers.key.remote, headers.key.local, Protocol::TCP, segment)
-    {
+    if !known.l4_good && !checksum::verify(headers.key.remote, headers.key.local, Protocol::TCP, segment) {
         return Err(DropReason::TcpChecksum);
     }
     headers.key.remote_port = be16(fixed, 0);
@@ -268,7 +292,7 @@ fn parse_tcp(packet: &[u8], headers: &mut Headers, known: RxChecksum) -> Result<
 }
 
 #[inline]
-fn parse_udp(packet: &[u8], headers: &mut Headers, known: RxChecksum) -> Result<(), DropReason> {
+fn read_udp(packet: &[u8], headers: &mut Headers, known: RxChecksum) -> Result<(), DropReason> {
     let datagram = &packet[usize::from(headers.l4)..usize::from(headers.end)];
     let Some(fixed) = datagram.first_chunk::<8>() else { return Err(DropReason::UdpTruncated) };
     let len = usize::from(be16(fixed, 4));
@@ -280,12 +304,7 @@ fn parse_udp(packet: &[u8], headers: &mut Headers, known: RxChecksum) -> Result<
     if absent && !headers.is_v4()
         || !absent
             && !known.l4_good
-            && !crate::checksum::verify(
-                headers.key.remote,
-                headers.key.local,
-                Protocol::UDP,
-                &datagram[..len],
-            )
+            && !checksum::verify(headers.key.remote, headers.key.local, Protocol::UDP, &datagram[..len])
     {
         return Err(DropReason::UdpChecksum);
     }

@@ -109,7 +109,7 @@ fn draining() {
 
 #[test]
 fn all_flows_are_aborted_a_few_at_a_time() {
-    let mut world = World::new(builder());
+    let mut world = World::new(builder().limits(common::limits(256)).tcp_buffer_size(4096));
     for n in 0..100u16 {
         world.handshake(&seg(MANUAL, SYN, 1, 0).sport(100 + n));
         world.exchange(udp("10.0.0.1", "10.0.0.2", 100 + n, 7, b"x"));
@@ -133,7 +133,7 @@ fn rates_hold() {
         rst_per_second: 50,
         icmp_per_second: 20,
         challenge_acks_per_second: 10,
-        ..Limits::default()
+        ..common::limits(64)
     };
     let mut world = World::new(builder().limits(limits));
     let (_, theirs) = world.handshake(&seg(MANUAL, SYN, 1, 0));

@@ -28,7 +28,7 @@ fn initial_sequence_numbers_follow_rfc_6528() {
 
 #[test]
 fn initial_sequence_numbers_say_nothing_of_others() {
-    let mut world = World::new(builder());
+    let mut world = World::new(builder().limits(common::limits(1000)).tcp_buffer_size(2048));
     let numbers: Vec<u32> = (0..1000).map(|n| isn(&mut world, 2000 + n)).collect();
     // Neighbouring ports at one time: differences all over the place, in all bits.
     let mut bits = [0u32; 32];

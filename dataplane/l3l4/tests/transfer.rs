@@ -112,7 +112,8 @@ fn no_buffers_at_all_for_a_while() {
 
 #[test]
 fn a_thousand_at_once_to_any_address() {
-    let mut world = World::new(builder().tcp_buffer_size(8192)).faults(Faults { delay: 100, ..BAD }, 9);
+    let mut world = World::new(builder().limits(common::limits(1100)).tcp_buffer_size(8192))
+        .faults(Faults { delay: 100, ..BAD }, 9);
     let mut all: Vec<_> = (0..1000u32)
         .map(|n| {
             let to = if n % 3 == 0 {

@@ -10,35 +10,46 @@ use crate::worker::Worker;
 use arrayvec::ArrayVec;
 use dpdk_ffi::mbuf::{Mbuf, RxChecksum as NicChecksum};
 use dpdk_ffi::queue::BURST;
-use l3l4::packet::{self, Headers, Parsed, flags};
+use l3l4::packet::{self, Class, Headers, flags};
 use l3l4::{Protocol, RxChecksum, Unreachable};
 
 /// A burst of received packets.
 pub(crate) type Burst = ArrayVec<Mbuf, BURST>;
 
 /// What one frame turned out to be.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) enum Kind {
-    /// TCP or UDP, with the flow table's hash.
-    Flow(Headers, u32),
+    /// TCP or UDP.
+    Flow,
     /// ICMP or ICMPv6 to this one host.
-    Icmp(Headers),
+    Icmp,
     Arp,
     Ndp,
-    Fragment(Headers),
+    Fragment,
     /// A protocol that is not served.
-    Other(Headers),
+    Other,
     /// To be handed to the worker that owns it.
     Steer(u16),
     Drop(DropReason),
     EngineDrop(l3l4::DropReason),
+    #[default]
+    Unread,
 }
 
 /// One frame after the first pass.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Job {
     pub(crate) frame: Frame,
     pub(crate) kind: Kind,
+    /// Of IP packets.
+    pub(crate) headers: Headers,
+    /// The flow table's hash, of TCP and UDP.
+    pub(crate) hash: u32,
+}
+
+/// Places for the jobs of one burst, used again for each.
+pub(crate) fn jobs() -> Vec<Job> {
+    vec![Job::default(); BURST]
 }
 
 /// Where a burst came from.
@@ -53,8 +64,9 @@ pub(crate) enum Origin {
 impl Worker {
     /// Deals with a burst and leaves it empty.
     pub(crate) fn receive(&mut self, burst: &mut Burst, origin: Origin) {
-        let mut jobs: ArrayVec<Job, BURST> = ArrayVec::new();
-        for mbuf in burst.iter_mut() {
+        // Taken out, so that the jobs and the rest of the worker can be borrowed at once.
+        let mut jobs = std::mem::take(&mut self.jobs);
+        for (mbuf, job) in burst.iter_mut().zip(&mut jobs) {
             let port = match origin {
                 Origin::Port(port) => {
                     let counters = &mut self.cx.ports[port];
@@ -64,12 +76,13 @@ impl Worker {
                 }
                 Origin::Worker { .. } => usize::from(self.port_numbers[usize::from(mbuf.port())]),
             };
-            jobs.push(self.read(mbuf, port, origin));
+            job.kind = self.read(mbuf, port, origin, job);
         }
         let mut done: Burst = ArrayVec::new();
-        for (mbuf, job) in burst.drain(..).zip(jobs) {
-            done.extend(self.deal(mbuf, &job, origin));
+        for (mbuf, job) in burst.drain(..).zip(&jobs) {
+            done.extend(self.deal(mbuf, job, origin));
         }
+        self.jobs = jobs;
         Mbuf::free_bulk(&mut done);
         for outlet in self.rings.owners.iter_mut().flatten().chain(&mut self.rings.next) {
             let (sent, refused) = outlet.flush();
@@ -79,23 +92,16 @@ impl Worker {
     }
 
     /// First pass: what is this, whose is it, where in the flow table would it be?
-    fn read(&self, mbuf: &mut Mbuf, port: usize, origin: Origin) -> Job {
-        let mut job = Job { frame: Frame::default(), kind: Kind::Drop(DropReason::NotContiguous) };
+    #[inline]
+    fn read(&self, mbuf: &mut Mbuf, port: usize, origin: Origin, job: &mut Job) -> Kind {
         if !mbuf.is_contiguous() && !mbuf.linearize() {
-            return job;
+            return Kind::Drop(DropReason::NotContiguous);
         }
-        job.kind = match frame::parse(mbuf.data(), mbuf.vlan_stripped()) {
-            Ok(frame) => {
-                job.frame = frame;
-                self.classify(mbuf, port, &frame, origin)
-            }
-            Err(reason) => Kind::Drop(reason),
-        };
-        job
-    }
-
-    fn classify(&self, mbuf: &Mbuf, port: usize, frame: &Frame, origin: Origin) -> Kind {
-        let side = &self.cx.sides[port];
+        match frame::parse(mbuf.data(), mbuf.vlan_stripped()) {
+            Ok(frame) => job.frame = frame,
+            Err(reason) => return Kind::Drop(reason),
+        }
+        let (side, frame) = (&self.cx.sides[port], &job.frame);
         let group = frame.destination.0[0] & 1 != 0;
         if !group && frame.destination != side.mac {
             return Kind::Drop(DropReason::NotOurMac);
@@ -103,12 +109,12 @@ impl Worker {
         if side.segment(frame.vlan).is_none() {
             return Kind::Drop(DropReason::VlanUnknown);
         }
-        let packet = &mbuf.data()[frame.payload..];
         match frame.ethertype {
             ethertype::IPV4 | ethertype::IPV6 => {}
             ethertype::ARP => return Kind::Arp,
             _ => return Kind::Drop(DropReason::EtherType),
         }
+        let packet = &mbuf.data()[frame.payload..];
         if is_ndp(packet) {
             return Kind::Ndp;
         }
@@ -116,19 +122,21 @@ impl Worker {
             return Kind::Drop(DropReason::Broadcast);
         }
         let link = port as u32 | u32::from(frame.vlan) << 16;
-        match packet::parse(packet, link, verified(mbuf)) {
-            Ok(Parsed::Whole(h)) if matches!(h.key.protocol, Protocol::TCP | Protocol::UDP) => {
-                match self.owner(port, origin, &h) {
-                    Some(other) => Kind::Steer(other),
-                    None => Kind::Flow(h, self.engine.prepare(&h.key)),
+        let h = &mut job.headers;
+        match packet::read(packet, link, verified(mbuf), h) {
+            Ok(Class::Whole) if matches!(h.key.protocol, Protocol::TCP | Protocol::UDP) => {
+                if let Some(other) = self.owner(port, origin, h) {
+                    return Kind::Steer(other);
                 }
+                job.hash = self.engine.prepare(&h.key);
+                Kind::Flow
             }
-            Ok(Parsed::Whole(h)) => Kind::Icmp(h),
-            Ok(Parsed::Fragment(h)) => match self.owner_by_address(port, origin, &h) {
+            Ok(Class::Whole) => Kind::Icmp,
+            Ok(Class::Fragment) => match self.owner_by_address(port, origin, h) {
                 Some(other) => Kind::Steer(other),
-                None => Kind::Fragment(h),
+                None => Kind::Fragment,
             },
-            Ok(Parsed::Other(h)) => Kind::Other(h),
+            Ok(Class::Other) => Kind::Other,
             Err(reason) => Kind::EngineDrop(reason),
         }
     }
@@ -155,38 +163,40 @@ impl Worker {
     /// Second pass: acts on one frame; gives the mbuf back where it has served and is to be freed.
     fn deal(&mut self, mut mbuf: Mbuf, job: &Job, origin: Origin) -> Option<Mbuf> {
         self.cx.sender = job.frame.source;
-        match &job.kind {
-            Kind::Flow(h, hash) => {
-                if let Some(asked) = self.ask_next(h, *hash, origin) {
+        let h = &job.headers;
+        match job.kind {
+            Kind::Flow => {
+                if let Some(asked) = self.ask_next(h, job.hash, origin) {
                     self.cx.counters.passed_on += 1;
                     self.rings.next[asked].push(mbuf);
                     return None;
                 }
                 let packet = &mut mbuf.data_mut()[job.frame.payload..];
                 // Counted by the engine, whatever comes of it.
-                let _ = self.engine.rx(&mut self.cx, self.now, packet, h, *hash);
+                let _ = self.engine.rx(&mut self.cx, self.now, packet, h, job.hash);
             }
-            Kind::Icmp(h) => return self.icmp(mbuf, &job.frame, h),
+            Kind::Icmp => return self.icmp(mbuf, &job.frame, h),
             Kind::Arp => return self.arp(mbuf, &job.frame),
             Kind::Ndp => return self.ndp(mbuf, &job.frame),
-            Kind::Fragment(h) => self.fragment(&mbuf, &job.frame, h),
-            Kind::Other(h) => {
+            Kind::Fragment => self.fragment(&mbuf, &job.frame, h),
+            Kind::Other => {
                 if self.is_ours(h) {
                     let packet = &mbuf.data()[job.frame.payload..];
                     self.engine.answer_unreachable(&mut self.cx, self.now, packet, h, Unreachable::Protocol);
                 }
                 let _ = self.engine.refuse(l3l4::DropReason::Protocol);
             }
-            Kind::Steer(owner) => match self.rings.owners.get_mut(usize::from(*owner)) {
+            Kind::Steer(owner) => match self.rings.owners.get_mut(usize::from(owner)) {
                 Some(Some(outlet)) => {
                     outlet.push(mbuf);
                     return None;
                 }
                 _ => self.dropped(DropReason::SteerFull),
             },
-            Kind::Drop(reason) => self.dropped(*reason),
+            Kind::Drop(reason) => self.dropped(reason),
+            Kind::Unread => {}
             Kind::EngineDrop(reason) => {
-                let _ = self.engine.refuse(*reason);
+                let _ = self.engine.refuse(reason);
             }
         }
         Some(mbuf)

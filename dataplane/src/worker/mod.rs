@@ -30,7 +30,7 @@ use dpdk_ffi::mbuf::Mbuf;
 use dpdk_ffi::queue::RxQueue;
 use hdrhistogram::Histogram;
 use housekeeping::Listing;
-use ingress::{Burst, Origin};
+use ingress::{Burst, Job, Origin};
 use l3l4::{Instant, L3l4};
 use std::sync::Arc;
 
@@ -89,6 +89,7 @@ pub(crate) struct Worker {
     dpdk_ports: Vec<u16>,
     mtus: Vec<u16>,
     idle: Idle,
+    jobs: Vec<Job>,
     empty_turns: u32,
     sleep: Duration,
     listing: Option<Listing>,
@@ -129,6 +130,7 @@ impl Worker {
             dpdk_ports: parts.dpdk_ports,
             mtus: parts.mtus,
             idle: parts.idle,
+            jobs: ingress::jobs(),
             empty_turns: 0,
             sleep: FIRST_SLEEP,
             listing: None,

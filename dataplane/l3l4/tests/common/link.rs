@@ -95,12 +95,15 @@ impl Link {
 pub struct Pipe {
     pub rx: VecDeque<Vec<u8>>,
     pub tx: Vec<Vec<u8>>,
+    /// Whether to keep what came.
+    pub record: bool,
+    pub seen: Vec<Vec<u8>>,
     mtu: usize,
 }
 
 impl Pipe {
     pub fn new(mtu: usize) -> Self {
-        Self { rx: VecDeque::new(), tx: vec![], mtu }
+        Self { rx: VecDeque::new(), tx: vec![], record: false, seen: vec![], mtu }
     }
 }
 
@@ -128,6 +131,9 @@ impl Device for Pipe {
 
     fn receive(&mut self, _: Instant) -> Option<(Rx, Tx<'_>)> {
         let packet = self.rx.pop_front()?;
+        if self.record {
+            self.seen.push(packet.clone());
+        }
         Some((Rx(packet), Tx(&mut self.tx)))
     }
 

@@ -12,7 +12,7 @@ pub mod transfer;
 pub mod wire;
 
 use app::App;
-use l3l4::{Builder, Instant, L3l4, RxChecksum};
+use l3l4::{Builder, Instant, L3l4, Limits, RxChecksum};
 use link::{Faults, Link, Pipe};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
@@ -20,13 +20,13 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
 pub const SECRET: [u8; 32] = *b"0123456789abcdef0123456789ABCDEF";
 
+/// Small: memory of rings is taken, and in a process with many tests zeroed, by the flow.
+pub fn limits(flows: usize) -> Limits {
+    Limits { flows, udp_flows: flows, half_open: flows, ..Limits::default() }
+}
+
 pub fn builder() -> Builder {
-    Builder::new(SECRET).limits(l3l4::Limits {
-        flows: 2048,
-        udp_flows: 1024,
-        half_open: 1024,
-        ..Default::default()
-    })
+    Builder::new(SECRET).limits(limits(128))
 }
 
 pub struct World {
@@ -157,10 +157,12 @@ impl World {
             self.up.send(self.now, packet);
         }
         for packet in self.up.due(self.now) {
+            if std::env::var("TRACE").is_ok() { println!("  > {} {:?}", self.now, l3l4::packet::parse(&packet, 0, self.known).map(|p| if let l3l4::packet::Parsed::Whole(h) = p { format!("seq {} ack {} f {:x} len {} win {}", h.seq, h.ack, h.flags, h.payload_len(), h.window) } else { String::new() })); }
             let _ = self.give(packet);
         }
         let engine = self.turn().map(Instant::micros);
         for packet in self.app.take_out() {
+            if std::env::var("TRACE").is_ok() { let g = wire::got(&packet); println!("  < {} seq {} ack {} f {:x} len {} win {}", self.now, g.seq, g.ack, g.flags, g.data.len(), g.window); }
             self.down.send(self.now, packet);
         }
         let client = self.interface.poll_at(clock, &self.sockets).map(|at| at.total_micros().max(0) as u64);
