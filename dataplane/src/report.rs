@@ -164,9 +164,10 @@ impl Outlook {
     /// An outlook on a worker with so many ports and services.
     #[must_use]
     pub fn new(ports: usize, services: usize) -> Self {
-        let (ready, spare) = (ArrayQueue::new(1), ArrayQueue::new(2));
-        for _ in 0..2 {
-            // Both queues have room for what is put in here.
+        let (ready, spare) = (ArrayQueue::new(1), ArrayQueue::new(3));
+        // One that is ready, one that control holds, one to fill in.
+        for _ in 0..3 {
+            // There is room for all three.
             let _ = spare.push(Box::new(Report::new(ports, services)));
         }
         Self { ready, spare, heartbeat_us: AtomicU64::new(0) }

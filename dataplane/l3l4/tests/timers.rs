@@ -159,6 +159,24 @@ fn a_zero_window_is_probed_until_it_opens() {
     assert_eq!((got(&out[0]).seq, got(&out[0]).data.len()), (ours + 101, 199));
 }
 
+#[test]
+fn a_window_that_shrinks_under_what_was_sent() {
+    let mut world = World::new(builder());
+    let (ours, theirs) = world.handshake(&seg(MANUAL, SYN, 1, 0).window(1000));
+    let id = world.app.last_id();
+    world.engine.l4_tx(id, &[7; 500]).unwrap();
+    world.turn();
+    assert_eq!(got(&world.app.take_out()[0]).data.len(), 500);
+    // Lost on its way, and the window closes: there is nothing that may be sent again.
+    world.exchange(seg(MANUAL, ACK, theirs, ours).window(0).build());
+    let start = world.now;
+    let sent = alone(&mut world, start + 5_000_000);
+    assert!(!sent.is_empty(), "the peer is asked all the same");
+    assert!(sent.iter().all(|(_, p)| got(p).seq == ours - 1 && got(p).data.len() == 1), "{sent:?}");
+    let out = world.exchange(seg(MANUAL, ACK, theirs, ours).window(1000).build());
+    assert_eq!((got(&out[0]).seq, got(&out[0]).data.len()), (ours, 500));
+}
+
 /// A turn without the world's checks.
 fn poll(world: &mut World) -> Option<l3l4::Instant> {
     let now = world.time();

@@ -97,6 +97,17 @@ impl<B> L3l4<B> {
                 now + Duration::from_secs(1)
             }
             Some(at) => at,
+            None if flow.is_busy() => {
+                // smoltcp drops its retransmission timer where it runs out against a closed window (one that
+                // shrank, or a late segment that says so), and would wait for ever. One keepalive asks the peer
+                // how things stand; from its answer smoltcp goes on by itself.
+                slots.socket(flow.stack, |socket| {
+                    socket.set_keep_alive(Some(smoltcp::time::Duration::from_secs(1)));
+                    socket.set_keep_alive(None);
+                });
+                self.mark(index);
+                now + Duration::from_secs(1)
+            }
             None => end,
         };
         self.wheel.set(index, next.min(end));

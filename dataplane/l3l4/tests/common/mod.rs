@@ -157,12 +157,10 @@ impl World {
             self.up.send(self.now, packet);
         }
         for packet in self.up.due(self.now) {
-            if std::env::var("TRACE").is_ok() { println!("  > {} {:?}", self.now, l3l4::packet::parse(&packet, 0, self.known).map(|p| if let l3l4::packet::Parsed::Whole(h) = p { format!("seq {} ack {} f {:x} len {} win {}", h.seq, h.ack, h.flags, h.payload_len(), h.window) } else { String::new() })); }
             let _ = self.give(packet);
         }
         let engine = self.turn().map(Instant::micros);
         for packet in self.app.take_out() {
-            if std::env::var("TRACE").is_ok() { let g = wire::got(&packet); println!("  < {} seq {} ack {} f {:x} len {} win {}", self.now, g.seq, g.ack, g.flags, g.data.len(), g.window); }
             self.down.send(self.now, packet);
         }
         let client = self.interface.poll_at(clock, &self.sockets).map(|at| at.total_micros().max(0) as u64);
