@@ -1,0 +1,182 @@
+//! What one packet costs, counted in instructions: run by `scripts/bench-instructions` under callgrind, which
+//! counts only inside [`measured`].
+//!
+//! Invariant: outside of `measured` nothing is counted, inside of it nothing is allocated, and each packet is
+//! followed by a turn, as in the worst burst (of one packet).
+
+use l3l4::{
+    Builder, Callbacks, CloseReason, Conn, Datagram, FlowId, FlowKey, Instant, L3l4, Limits, RxChecksum,
+    TxChecksum, TxMeta, Verdict,
+};
+use std::hint::black_box;
+
+const SYN: u8 = 2;
+const FIN: u8 = 1;
+const ACK: u8 = 16;
+
+/// Answers 100 bytes with 200, from a pool of buffers that never runs out.
+struct App {
+    pool: Vec<Vec<u8>>,
+    /// The last packet sent: its sequence number plus its length.
+    next: u32,
+    sent: u64,
+    closed: u64,
+}
+
+impl Callbacks for App {
+    type Buffer = Vec<u8>;
+
+    fn l3_tx_buffer(&mut self) -> Option<Vec<u8>> {
+        self.pool.pop()
+    }
+
+    fn l3_tx_buffer_mut<'b>(&self, buffer: &'b mut Vec<u8>) -> &'b mut [u8] {
+        buffer
+    }
+
+    fn l3_tx(&mut self, buffer: Vec<u8>, meta: &TxMeta) {
+        self.sent += 1;
+        if meta.l3_len == 20 && meta.len >= 40 {
+            let word =
+                |at: usize| u32::from_be_bytes([buffer[at], buffer[at + 1], buffer[at + 2], buffer[at + 3]]);
+            let header = usize::from(buffer[32] >> 4) * 4;
+            let control = u32::from(buffer[33] & FIN) + u32::from(buffer[33] >> 1 & 1);
+            self.next = word(24).wrapping_add((meta.len - 20 - header) as u32).wrapping_add(control);
+        }
+        self.pool.push(buffer);
+    }
+
+    fn l4_verdict(&mut self, key: &FlowKey) -> Verdict {
+        Verdict::Accept(u64::from(key.local_port))
+    }
+
+    fn l4_opened(&mut self, _: FlowId, _: &FlowKey, _: u64) {}
+
+    fn l4_rx(&mut self, conn: &mut Conn<'_>) {
+        let n = conn.pending();
+        if n > 0 {
+            conn.take(n);
+            conn.send(&[b'x'; 200]);
+        }
+        if conn.at_end() {
+            conn.close();
+        }
+    }
+
+    fn l4_datagram(&mut self, datagram: &mut Datagram<'_>) {
+        datagram.reply(datagram.data());
+    }
+
+    fn l4_closed(&mut self, _: FlowId, _: &FlowKey, _: u64, _: CloseReason) {
+        self.closed += 1;
+    }
+}
+
+/// The part that is counted.
+#[inline(never)]
+fn measured(engine: &mut L3l4<Vec<u8>>, app: &mut App, now: Instant, packet: &mut [u8]) {
+    let _ = engine.l3_rx(app, now, packet, 0, RxChecksum::GOOD);
+    engine.turn(app, now);
+}
+
+/// The same, not counted.
+#[inline(never)]
+fn silent(engine: &mut L3l4<Vec<u8>>, app: &mut App, now: Instant, packet: &mut [u8]) {
+    let _ = engine.l3_rx(app, black_box(now), packet, 0, RxChecksum::GOOD);
+    engine.turn(app, now);
+}
+
+type Step = fn(&mut L3l4<Vec<u8>>, &mut App, Instant, &mut [u8]);
+
+struct Client {
+    engine: L3l4<Vec<u8>>,
+    app: App,
+    now: u64,
+    packet: [u8; 200],
+}
+
+impl Client {
+    fn new() -> Self {
+        let limits = Limits { flows: 4096, udp_flows: 1024, half_open: 4096, ..Limits::default() };
+        let engine = Builder::new(*b"0123456789abcdef0123456789ABCDEF")
+            .limits(limits)
+            .tx_checksum(TxChecksum::None)
+            .build()
+            .unwrap_or_else(|error| panic!("{error}"));
+        let app = App { pool: vec![vec![0; 1500]; 8], next: 0, sent: 0, closed: 0 };
+        Self { engine, app, now: 1_000_000, packet: [0; 200] }
+    }
+
+    /// One segment of connection `n`.
+    fn send(&mut self, step: Step, n: u32, flags: u8, seq: u32, data: usize) {
+        self.now += 10;
+        let mut syn_options: &[u8] = &[];
+        if flags & SYN != 0 {
+            syn_options = &[2, 4, 5, 0xb4, 1, 3, 3, 7];
+        }
+        let len = 40 + syn_options.len() + data;
+        let p = &mut self.packet;
+        p.fill(0x55);
+        p[..12].copy_from_slice(&[0x45, 0, 0, len as u8, 0, 0, 0x40, 0, 64, 6, 0, 0]);
+        p[12..16].copy_from_slice(&[10, 1, (n >> 14) as u8, 1]);
+        p[16..20].copy_from_slice(&[10, 0, 0, 2]);
+        p[20..22].copy_from_slice(&(1024 + (n & 0x3fff) as u16).to_be_bytes());
+        p[22..24].copy_from_slice(&[0, 80]);
+        p[24..28].copy_from_slice(&seq.to_be_bytes());
+        p[28..32].copy_from_slice(&self.app.next.to_be_bytes());
+        p[32..40].copy_from_slice(&[((20 + syn_options.len()) as u8) << 2, flags, 0xff, 0xff, 0, 0, 0, 0]);
+        p[40..40 + syn_options.len()].copy_from_slice(syn_options);
+        step(&mut self.engine, &mut self.app, Instant::from_micros(self.now), &mut p[..len]);
+    }
+
+    fn open(&mut self, step: Step, n: u32) {
+        self.send(step, n, SYN, 1000, 0);
+        self.send(step, n, ACK, 1001, 0);
+    }
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).filter(|a| !a.starts_with("--"));
+    let phase = arguments.next().unwrap_or_default();
+    let n: u32 = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(100);
+    let mut c = Client::new();
+    match phase.as_str() {
+        "connection" => {
+            for n in 0..n {
+                c.open(measured, n);
+                c.send(measured, n, ACK, 1001, 100);
+                c.send(measured, n, ACK, 1101, 0);
+                c.send(measured, n, FIN | ACK, 1101, 0);
+                c.send(measured, n, ACK, 1102, 0);
+            }
+            assert_eq!(c.app.closed, u64::from(n));
+        }
+        "request" => {
+            for n in 0..n {
+                c.open(silent, n);
+                c.send(measured, n, ACK, 1001, 100);
+            }
+            assert_eq!(c.app.sent, 2 * u64::from(n));
+        }
+        "ack" => {
+            for n in 0..n {
+                c.open(silent, n);
+                c.send(silent, n, ACK, 1001, 100);
+                c.send(measured, n, ACK, 1101, 0);
+            }
+            assert_eq!(c.app.sent, 2 * u64::from(n));
+        }
+        "udp" => {
+            for n in 0..n {
+                let mut packet = [0u8; 128];
+                packet[..12].copy_from_slice(&[0x45, 0, 0, 128, 0, 0, 0x40, 0, 64, 17, 0, 0]);
+                packet[12..28].copy_from_slice(&[10, 1, 0, 1, 10, 0, 0, 2, 0, 9, 0, 7, 0, 108, 0, 0]);
+                let step = if n == 0 { silent } else { measured };
+                step(&mut c.engine, &mut c.app, Instant::from_micros(c.now), &mut packet);
+            }
+            assert_eq!(c.app.sent, u64::from(n));
+        }
+        "" => {} // `cargo bench` and `cargo test` run it without a phase.
+        other => panic!("unknown phase {other}"),
+    }
+}
