@@ -3,5 +3,14 @@
 //! Invariant: nothing here runs per packet, and nothing here touches a packet.
 #![forbid(unsafe_code)]
 
+pub mod admin;
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod doctor;
+pub mod log;
+pub mod metrics;
+pub mod plan;
+pub mod protocol;
+pub mod snapshot;
+pub mod tally;

@@ -1,0 +1,8 @@
+//! The client of a running daemon. Everything is in the library, where it can be tested.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    control::cli::ctl::main()
+}

@@ -1,0 +1,236 @@
+//! The arguments of `millctl`.
+//!
+//! Invariant: what parses here makes a request the daemon understands.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::protocol::{DEFAULT_SOCKET, FlowQuery, MAX_FLOWS, Request, Transport};
+
+/// Shows and controls a running Millrace.
+///
+/// Exit codes: 0 done, 1 the daemon said no, 2 wrong usage or no daemon answers.
+#[derive(Debug, Parser)]
+#[command(name = "millctl", version, arg_required_else_help = true)]
+pub(super) struct Arguments {
+    /// The admin socket of the daemon.
+    #[arg(long, global = true, env = "MILLRACE_ADMIN_SOCKET", default_value = DEFAULT_SOCKET, value_name = "PATH")]
+    pub(super) socket: PathBuf,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show something of the running daemon.
+    Show {
+        #[command(subcommand)]
+        what: Show,
+    },
+    /// Read the configuration file again and put in force what can be.
+    Reload {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the versions of millctl and of the daemon.
+    Version {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Show {
+    /// The workers: load, packets, flows, latency.
+    Workers(Form),
+    /// The ports: link, addresses, packets.
+    Ports(Form),
+    /// Flows, filtered.
+    Flows {
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// The neighbour table (ARP and ND).
+    Neighbours(Form),
+    /// The packet buffer pools.
+    Mempools(Form),
+    /// The services and what they did.
+    Services(Form),
+    /// Dropped packets by reason.
+    Drops {
+        /// Reasons that dropped nothing, too.
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// The configuration in force, each value with its origin.
+    Config {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// How something is shown.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Form {
+    /// As JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Show it again every so many seconds, with rates, until Ctrl-C [default: 2].
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "2",
+        value_parser = seconds)]
+    pub(super) watch: Option<f64>,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|seconds: &f64| (0.1..=3600.0).contains(seconds));
+    number.ok_or_else(|| "write a number of seconds from 0.1 to 3600".to_owned())
+}
+
+/// State names as RFC 9293 has them, and UDP's only one.
+const STATES: [&str; 12] = [
+    "CLOSED",
+    "LISTEN",
+    "SYN-SENT",
+    "SYN-RECEIVED",
+    "ESTABLISHED",
+    "FIN-WAIT-1",
+    "FIN-WAIT-2",
+    "CLOSE-WAIT",
+    "CLOSING",
+    "LAST-ACK",
+    "TIME-WAIT",
+    "UDP",
+];
+
+/// Which flows.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Filter {
+    /// An address at either end.
+    #[arg(long)]
+    address: Option<IpAddr>,
+    /// A port number at either end.
+    #[arg(long)]
+    port: Option<u16>,
+    /// The transport protocol.
+    #[arg(long, value_enum)]
+    protocol: Option<Transport>,
+    /// The name of a service.
+    #[arg(long)]
+    service: Option<String>,
+    /// The state, in upper or lower case.
+    #[arg(long, ignore_case = true, hide_possible_values = true, value_parser = STATES)]
+    state: Option<String>,
+    /// At most so many flows.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=MAX_FLOWS as i64))]
+    limit: u32,
+}
+
+impl Show {
+    pub(super) fn request(&self) -> Request {
+        match self {
+            Self::Workers(_) => Request::Workers,
+            Self::Ports(_) => Request::Ports,
+            Self::Flows { filter, .. } => Request::Flows(FlowQuery {
+                address: filter.address,
+                port: filter.port,
+                protocol: filter.protocol,
+                service: filter.service.clone(),
+                state: filter.state.clone(),
+                limit: Some(filter.limit as usize),
+            }),
+            Self::Neighbours(_) => Request::Neighbours,
+            Self::Mempools(_) => Request::Mempools,
+            Self::Services(_) => Request::Services,
+            Self::Drops { .. } => Request::Drops,
+            Self::Config { .. } => Request::Config,
+        }
+    }
+
+    pub(super) fn form(&self) -> Form {
+        match self {
+            Self::Workers(form)
+            | Self::Ports(form)
+            | Self::Neighbours(form)
+            | Self::Mempools(form)
+            | Self::Services(form)
+            | Self::Flows { form, .. }
+            | Self::Drops { form, .. } => *form,
+            Self::Config { json } => Form { json: *json, watch: None },
+        }
+    }
+
+    /// Whether lines that say nothing are wanted too.
+    pub(super) fn all(&self) -> bool {
+        matches!(self, Self::Drops { all: true, .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::DEFAULT_FLOWS;
+    use clap::CommandFactory;
+
+    fn show(line: &str) -> Result<Show, String> {
+        let words = ["millctl", "show"].into_iter().chain(line.split(' '));
+        match Arguments::try_parse_from(words).map_err(|error| error.to_string())?.command {
+            Command::Show { what } => Ok(what),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn filters_become_the_query() {
+        let flows = show(
+            "flows --address fd00::1 --port 80 --protocol tcp --service web --state time-wait --limit 7",
+        );
+        let query = FlowQuery {
+            address: Some("fd00::1".parse().unwrap()),
+            port: Some(80),
+            protocol: Some(Transport::Tcp),
+            service: Some("web".into()),
+            state: Some("time-wait".into()),
+            limit: Some(7),
+        };
+        assert_eq!(flows.unwrap().request(), Request::Flows(query));
+        let all = FlowQuery { limit: Some(DEFAULT_FLOWS), ..FlowQuery::default() };
+        assert_eq!(show("flows").unwrap().request(), Request::Flows(all));
+    }
+
+    #[test]
+    fn nonsense_is_refused_before_the_daemon_is_asked() {
+        for line in [
+            "flows --limit 0",
+            "flows --limit 100001",
+            "flows --state nonsense",
+            "flows --protocol sctp",
+            "flows --address here",
+            "workers --watch=0",
+            "workers --watch=nan",
+            "everything",
+        ] {
+            assert!(show(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn watching_takes_seconds_or_none() {
+        assert_eq!(show("drops --watch").unwrap().form().watch, Some(2.0));
+        assert_eq!(show("drops --watch=0.5").unwrap().form().watch, Some(0.5));
+        assert_eq!(show("drops").unwrap().form().watch, None);
+    }
+}

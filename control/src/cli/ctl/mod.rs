@@ -1,0 +1,21 @@
+//! `millctl`: asks the running daemon over its admin socket and shows the answer to people or programs.
+//!
+//! Invariant: the daemon is changed by `reload` only. The modules here use [`crate::protocol`] and nothing else of
+//! this crate.
+
+mod arguments;
+mod client;
+mod run;
+pub mod table;
+pub mod text;
+pub mod views;
+mod watch;
+
+pub use run::main;
+
+/// Exit code: done.
+pub const EXIT_OK: u8 = 0;
+/// Exit code: the daemon said no.
+pub const EXIT_REFUSED: u8 = 1;
+/// Exit code: wrong usage, or no daemon answers.
+pub const EXIT_NO_DAEMON: u8 = 2;

@@ -1,0 +1,164 @@
+//! Reload: the file is read again, and what can be exchanged while running is.
+//!
+//! Invariant: a file with a problem changes nothing. Running flows keep the application they began with; a key that
+//! needs a restart keeps its old value and is named.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use dataplane::mailbox::Command;
+use dataplane::settings::Services;
+use tracing::{error, info, warn};
+
+use super::state::{Daemon, InForce};
+use crate::config::model::Config;
+use crate::config::{self, Loaded, Problems};
+use crate::plan;
+use crate::protocol::Reloaded;
+use crate::snapshot::{Phase, Source};
+
+/// How long workers may take to report the new services.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+pub(super) async fn reload(daemon: &Daemon) -> Reloaded {
+    let _one_at_a_time = daemon.reloading.lock().await;
+    let (source, services, in_force) = {
+        let now = daemon.in_force.borrow();
+        (now.loaded.source.clone(), Arc::clone(&now.services), now.loaded.config.clone())
+    };
+    let mut outcome = Reloaded {
+        source: source.display().to_string(),
+        services_version: services.version,
+        ..Reloaded::default()
+    };
+    let made = if daemon.phase.get() == Phase::Draining {
+        Err(vec!["the daemon is stopping: start it again with the new file".to_owned()])
+    } else {
+        // Files are read, some of them large: not on the thread that answers operators.
+        let made = tokio::task::spawn_blocking(move || make(source, &services, &in_force)).await;
+        made.map_err(|error| vec![format!("the reload ended early: {error}")])
+            .and_then(|made| made.map_err(|problems| problems.0.iter().map(ToString::to_string).collect()))
+    };
+    match made {
+        Ok((loaded, services)) => apply(daemon, loaded, Arc::new(services), &mut outcome).await,
+        Err(problems) => outcome.problems = problems,
+    }
+    outcome.succeeded = outcome.problems.is_empty();
+    note(daemon, &outcome);
+    outcome
+}
+
+fn make(source: PathBuf, services: &Services, in_force: &Config) -> Result<(Loaded, Services), Problems> {
+    let loaded = config::load(&source)?;
+    let services = plan::services(&loaded, Some((services, in_force)))?;
+    Ok((loaded, services))
+}
+
+async fn apply(daemon: &Daemon, loaded: Loaded, services: Arc<Services>, outcome: &mut Reloaded) {
+    let diff = {
+        let now = daemon.in_force.borrow();
+        config::diff(&now.loaded.config, &loaded.config)
+    };
+    let limits = plan::limits(&loaded.config);
+    let mut deaf = daemon.tell(|| Command::Services(Arc::clone(&services))).await;
+    deaf.extend(daemon.tell(|| Command::Rates(limits)).await);
+    deaf.sort_unstable();
+    deaf.dedup();
+    daemon.log.set(loaded.config.log.level);
+    outcome.warnings = loaded.warnings.iter().map(ToString::to_string).collect();
+    outcome.services_version = services.version;
+    outcome.applied = diff.reloadable;
+    outcome.needs_restart = diff.needs_restart;
+    let late = |worker| format!("worker {worker} has not taken the new services: see `millctl show workers`");
+    let waiting = if deaf.is_empty() { arrival(daemon, services.version).await } else { deaf };
+    outcome.problems = waiting.into_iter().map(late).collect();
+    let mut now = daemon.in_force.borrow_mut();
+    put_in_force(&mut now, loaded, services, outcome.needs_restart.clone());
+}
+
+/// Waits until every worker reports the services; returns the numbers of those that do not in time.
+async fn arrival(daemon: &Daemon, version: u64) -> Vec<usize> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let behind: Vec<usize> = daemon.look(|now| {
+            let reports = now.workers.iter().map(|worker| worker.report);
+            let behind = |report: Option<&dataplane::report::Report>| {
+                report.is_none_or(|report| report.gauges.policy_version < version)
+            };
+            reports.enumerate().filter(|(_, report)| behind(*report)).map(|(worker, _)| worker).collect()
+        });
+        if behind.is_empty() || Instant::now() >= until {
+            return behind;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The keys that a reload exchanges take their new values, all others keep those of the start.
+fn put_in_force(now: &mut InForce, loaded: Loaded, services: Arc<Services>, needs_restart: Vec<String>) {
+    let config = merged(&now.loaded.config, &loaded.config);
+    now.loaded = Loaded { config, ..loaded };
+    now.services = services;
+    now.needs_restart = needs_restart;
+    now.reloads.version = now.services.version;
+}
+
+fn merged(old: &Config, new: &Config) -> Config {
+    let mut config = old.clone();
+    config.services = new.services.clone();
+    config.limits.rst_per_second = new.limits.rst_per_second;
+    config.limits.icmp_per_second = new.limits.icmp_per_second;
+    config.limits.challenge_acks_per_second = new.limits.challenge_acks_per_second;
+    config.log.level = new.log.level;
+    config.shutdown.drain = new.shutdown.drain;
+    config
+}
+
+/// Counts and logs what came of it.
+fn note(daemon: &Daemon, outcome: &Reloaded) {
+    let numbers = &mut daemon.in_force.borrow_mut().reloads;
+    if outcome.succeeded {
+        numbers.succeeded += 1;
+        numbers.last_success = SystemTime::now();
+        let (version, applied) = (outcome.services_version, outcome.applied.join(", "));
+        info!(source = outcome.source, version, applied, "configuration reloaded");
+    } else {
+        numbers.failed += 1;
+        error!(source = outcome.source, problems = outcome.problems.len(), "configuration not reloaded");
+    }
+    outcome.problems.iter().for_each(|problem| error!("{problem}"));
+    outcome.warnings.iter().for_each(|warning| warn!("{warning}"));
+    if !outcome.needs_restart.is_empty() {
+        warn!(
+            keys = outcome.needs_restart.join(", "),
+            "changed in the file, but in force only after a restart"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{diff, parse};
+
+    /// What the model marks as reloadable is what a reload exchanges, and nothing else.
+    #[test]
+    fn merging_takes_exactly_the_live_keys() {
+        let text = |more: &str, mtu: u16| {
+            let port = format!("{{name: a, device: net_null0, addresses: [10.0.0.1/24], mtu: {mtu}}}");
+            format!("workers: [1]\nports: [{port}]\n{more}")
+        };
+        let old = parse("t", &text("", 1500)).unwrap().config;
+        let more = "services: [{name: s, match: {}, action: drop}]\nlog: {level: debug, format: json}\n\
+                    shutdown: {drain: 1s}\nlimits: {rst_per_second: 1, icmp_per_second: 1, \
+                    challenge_acks_per_second: 1, flows: 100}\n";
+        let new = parse("t", &text(more, 1400)).unwrap().config;
+        let merged = merged(&old, &new);
+        let left = diff(&merged, &new);
+        assert_eq!(left.reloadable, Vec::<String>::new());
+        assert_eq!(left.needs_restart, diff(&old, &new).needs_restart);
+        assert!(left.needs_restart.contains(&"log.format".to_owned()), "{left:?}");
+        assert_eq!(diff(&old, &merged).needs_restart, Vec::<String>::new());
+    }
+}

@@ -1,0 +1,88 @@
+//! The start: sockets first, then the data plane, then the kernel's side of taps.
+//!
+//! Invariant: when it fails, everything that was started has been stopped again.
+
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use dataplane::appliance::Dataplane;
+use tracing::{debug, info, warn};
+
+use super::run::Failure;
+use super::state::Daemon;
+use super::{kernel, progress};
+use crate::admin::AdminSocket;
+use crate::config::{Listen, Loaded};
+use crate::log::LogControl;
+use crate::metrics::http;
+use crate::plan;
+
+/// Where operators come in.
+pub(super) struct Doors {
+    pub(super) admin: AdminSocket,
+    pub(super) metrics: Option<TcpListener>,
+}
+
+/// Says what is about to run, in short.
+pub(super) fn announce(loaded: &Loaded) {
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
+    let config = &loaded.config;
+    let ports: Vec<_> = config.ports.iter().map(|port| port.name.as_str()).collect();
+    let services: Vec<_> = config.services.iter().map(|service| service.name.as_str()).collect();
+    let listed = |key: &&String| {
+        // Ports and services are named already, one by one.
+        !key.starts_with("ports[") && !key.starts_with("services[")
+    };
+    let keys: Vec<_> = loaded.given.iter().filter(listed).map(String::as_str).collect();
+    info!(
+        source = %loaded.source.display(),
+        workers = ?config.workers.cpus,
+        ports = ports.join(","),
+        services = services.join(","),
+        given = keys.join(","),
+        "configuration (everything: --show-config, millctl show config)"
+    );
+}
+
+pub(super) fn start(loaded: Loaded, log: LogControl) -> Result<(Rc<Daemon>, Doors), Failure> {
+    let started = SystemTime::now();
+    let secret = plan::secret().map_err(|error| {
+        Failure::Start(format!("cannot read /dev/urandom: {error}; fix: make /dev available to millrace"))
+    })?;
+    let settings = plan::settings(&loaded, secret).map_err(Failure::Config)?;
+    let admin = AdminSocket::bind(&loaded.config.admin).map_err(|error| Failure::Start(error.to_string()))?;
+    let metrics = match loaded.config.metrics.listen {
+        Listen::Off => None,
+        Listen::At(at) => Some(http::bind(at).map_err(Failure::Start)?),
+    };
+    let services = Arc::clone(&settings.services);
+    let what = format!(
+        "starting DPDK: {} workers, {} ports, {} packet buffers",
+        settings.cpus.len(),
+        settings.ports.len(),
+        settings.cpus.len() as u64 * u64::from(settings.mbufs)
+    );
+    let dataplane = progress::shown(what, || Dataplane::start(settings))
+        .map_err(|error| Failure::Start(error.to_string()))?;
+    debug!(arguments = ?dataplane.eal_args(), "EAL");
+    for port in dataplane.ports() {
+        info!(
+            port = port.name,
+            device = port.device,
+            driver = port.driver,
+            mac = port.mac_text(),
+            mtu = port.effective.mtu,
+            queues = port.effective.rx_queues,
+            steering = port.steering.name(),
+            "port started"
+        );
+    }
+    for port in &loaded.config.ports {
+        kernel::set_addresses(port).map_err(Failure::Start)?;
+    }
+    Ok((Rc::new(Daemon::new(dataplane, services, loaded, log, started)), Doors { admin, metrics }))
+}

@@ -1,0 +1,94 @@
+//! Metrics of packets and flows: what became of packets, which flows there are, what TCP had to do.
+//!
+//! Invariant: every drop reason and every close reason is there from the start, at 0.
+
+use dataplane::drop::all_reasons;
+use dataplane::report::Report;
+use l3l4::CloseReason;
+
+use super::family;
+use crate::metrics::family::{Family, Samples};
+use crate::snapshot::Snapshot;
+
+pub(super) const FAMILIES: &[Family] = &[
+    family!(Counter "delivered_total" ["worker"] "packets",
+        "Packets delivered: to flows, to neighbour discovery, to ICMP echo.",
+        |s, out| out.workers(s, Report::delivered)),
+    family!(Counter "drops_total" ["reason"] "packets", "Packets that went nowhere.",
+    |s, out| for (index, (reason, _)) in all_reasons().enumerate() {
+        out.count(&[reason], s.total(|r| r.drops.get(index).copied().unwrap_or(0)));
+    }),
+    family!(Gauge "flows" ["worker", "kind"] "flows",
+    "Flows: `tcp` with a live stack, `udp`, and `half_open`, which are TCP flows in the handshake.",
+    |s, out| for (worker, report) in s.reports() {
+        let (worker, gauges) = (worker.to_string(), &report.gauges);
+        out.count(&[&worker, "tcp"], gauges.tcp_flows);
+        out.count(&[&worker, "udp"], gauges.udp_flows);
+        out.count(&[&worker, "half_open"], gauges.half_open);
+    }),
+    family!(Gauge "flow_table_entries" ["worker"] "flows", "Places taken in the flow table, TIME-WAIT included.",
+        |s, out| out.workers(s, |r| r.gauges.flows)),
+    family!(Counter "flows_opened_total" ["protocol"] "flows", "Flows opened, by `tcp` and `udp`.",
+    |s, out| {
+        out.count(&["tcp"], s.total(|r| r.engine.tcp_opened));
+        out.count(&["udp"], s.total(|r| r.engine.udp_opened));
+    }),
+    family!(Counter "flows_closed_total" ["reason"] "flows",
+    "Flows ended: `finished`, `peer_reset`, `aborted`, `idle`, `user_timeout`, `half_open` or `evicted`.",
+    |s, out| for (index, reason) in CloseReason::ALL.iter().enumerate() {
+        out.count(&[reason.name()], s.total(|r| r.engine.closed.get(index).copied().unwrap_or(0)));
+    }),
+    family!(Counter "tcp_established_total" [] "flows", "TCP flows that finished their handshake.",
+        |s, out| sum(s, out, |r| r.engine.tcp_established)),
+    family!(Counter "tcp_retransmits_total" [] "segments", "TCP segments sent again.",
+        |s, out| sum(s, out, |r| r.engine.tcp_retransmits)),
+    family!(Counter "tcp_rst_sent_total" [] "segments", "TCP resets sent.",
+        |s, out| sum(s, out, |r| r.engine.rst_sent)),
+    family!(Counter "tcp_challenge_acks_total" [] "segments", "Challenge ACKs sent (RFC 5961).",
+        |s, out| sum(s, out, |r| r.engine.challenge_acks)),
+    family!(Counter "tcp_fin_deferred_total" [] "segments",
+        "FINs left for the peer to send again because they lay beyond the window.",
+        |s, out| sum(s, out, |r| r.engine.fin_deferred)),
+    family!(Counter "tcp_received_bytes_total" [] "bytes", "Payload received in order over TCP.",
+        |s, out| sum(s, out, |r| r.engine.tcp_bytes_in)),
+    family!(Counter "tcp_sent_bytes_total" [] "bytes", "Payload written by applications over TCP.",
+        |s, out| sum(s, out, |r| r.engine.tcp_bytes_out)),
+    family!(Counter "icmp_sent_total" [] "packets", "ICMP and ICMPv6 errors sent.",
+        |s, out| sum(s, out, |r| r.engine.icmp_sent)),
+    family!(Counter "icmp_echoes_total" [] "packets", "Echo requests answered.",
+        |s, out| sum(s, out, |r| r.counters.icmp_echoes)),
+    family!(Counter "rate_limited_total" [] "packets",
+        "TCP resets, challenge ACKs and ICMP errors not sent because of their rate limits.",
+        |s, out| sum(s, out, |r| r.engine.rate_limited)),
+    family!(Counter "reassembled_total" [] "packets", "Datagrams put together from fragments.",
+        |s, out| sum(s, out, |r| r.counters.reassembled)),
+    family!(Gauge "fragments_held" ["worker"] "packets", "Fragments that wait for the rest of their datagram.",
+        |s, out| out.workers(s, |r| r.gauges.fragments_held)),
+    family!(Counter "neighbour_replies_total" [] "packets", "ARP requests and neighbour solicitations answered.",
+        |s, out| sum(s, out, |r| r.counters.neighbour_replies)),
+    family!(Counter "neighbour_probes_total" [] "packets", "ARP requests and neighbour solicitations sent.",
+        |s, out| sum(s, out, |r| r.counters.neighbour_probes)),
+    family!(Gauge "neighbours" ["state"] "neighbours",
+    "Places in the neighbour table: `known`, `asking` (no answer yet) and `free`.",
+    |s, out| {
+        let numbers = &s.neighbours;
+        out.count(&["known"], numbers.entries.saturating_sub(numbers.asking));
+        out.count(&["asking"], numbers.asking);
+        out.count(&["free"], numbers.capacity.saturating_sub(numbers.entries));
+    }),
+    family!(Counter "neighbour_events_total" ["event"] "",
+    "What became of neighbours: `learned`, `changed` address, `challenged` (a different address not taken on trust), `refused` for want of room, `evicted` to make room, `expired`.",
+    |s, out| {
+        let numbers = &s.neighbours;
+        out.count(&["learned"], numbers.learned);
+        out.count(&["changed"], numbers.changed);
+        out.count(&["challenged"], numbers.challenged);
+        out.count(&["refused"], numbers.refused);
+        out.count(&["evicted"], numbers.evicted);
+        out.count(&["expired"], numbers.expired);
+    }),
+];
+
+fn sum(snapshot: &Snapshot<'_>, out: &mut Samples, number: fn(&Report) -> u64) {
+    out.count(&[], snapshot.total(number));
+}

@@ -1,0 +1,194 @@
+//! From a checked configuration to what the data plane is started with and what a reload gives it.
+//!
+//! Invariant: nothing here touches a port or a running worker; a plan that cannot be made leaves everything as it
+//! is and says where in the file and why.
+
+mod place;
+mod ports;
+mod services;
+
+use core::time::Duration;
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use dataplane::settings::{
+    CongestionControl, EalOptions, Hugepages as EalHugepages, Limits, LogLevel, Settings,
+};
+
+use crate::config::model::{Config, Congestion, EalLogLevel, Hugepages, IdleMode};
+use crate::config::{Auto, Loaded, Problems, parse_cpu_list};
+
+pub use services::{MOST_SERVICES, service_list, services};
+
+/// Everything to start the data plane with. `secret` is 32 random bytes, see [`secret`].
+///
+/// # Errors
+/// What the data plane cannot do although the file alone looks right: files an application cannot serve, buffers
+/// too small for the MTU.
+pub fn settings(loaded: &Loaded, secret: [u8; 32]) -> Result<Settings, Problems> {
+    let config = &loaded.config;
+    let mut problems = Vec::new();
+    check_buffers(loaded, &mut problems);
+    let ports = ports::ports(loaded, &mut problems);
+    let services = match services(loaded, None) {
+        Ok(services) => services,
+        Err(Problems(more)) => {
+            problems.extend(more);
+            return Err(Problems(problems));
+        }
+    };
+    if !problems.is_empty() {
+        return Err(Problems(problems));
+    }
+    Ok(Settings {
+        cpus: config.workers.cpus.iter().map(|cpu| *cpu as usize).collect(),
+        eal: eal(config),
+        ports,
+        services: Arc::new(services),
+        mbufs: config.mempool.mbufs,
+        mbuf_cache: config.mempool.cache,
+        data_room: match config.mempool.data_room {
+            Auto::Auto => 0,
+            Auto::Fixed(size) => u16::try_from(size.bytes()).unwrap_or(u16::MAX),
+        },
+        limits: limits(config),
+        neighbours: config.limits.neighbours as usize,
+        fragments: config.limits.fragments as usize,
+        fragment_timeout: config.limits.fragment_timeout,
+        steering_ring: config.limits.steering_ring,
+        tcp_buffer_size: usize::try_from(config.tcp.buffer_size.bytes()).unwrap_or(usize::MAX),
+        tcp_idle_timeout: config.tcp.idle_timeout,
+        tcp_halfopen_idle_timeout: config.tcp.halfopen_idle_timeout,
+        tcp_user_timeout: config.tcp.user_timeout,
+        tcp_time_wait: config.tcp.time_wait,
+        tcp_synack_retries: u8::try_from(config.tcp.synack_retries).unwrap_or(u8::MAX),
+        tcp_min_mss: config.tcp.min_mss,
+        congestion: match config.tcp.congestion {
+            Congestion::Reno => CongestionControl::Reno,
+            Congestion::None => CongestionControl::None,
+        },
+        udp_idle_timeout: config.udp.idle_timeout,
+        max_sleep: match config.idle.mode {
+            IdleMode::Adaptive => config.idle.max_sleep,
+            IdleMode::Busy => Duration::ZERO,
+        },
+        spin_turns: config.idle.spin_turns,
+        secret,
+    })
+}
+
+/// Bounds of each worker's engine; the rates in it can be exchanged while it runs.
+#[must_use]
+pub fn limits(config: &Config) -> Limits {
+    let limits = &config.limits;
+    Limits {
+        flows: limits.flows as usize,
+        // Datagrams are cheap to forge: they may never take the places of connections.
+        udp_flows: limits.flows as usize / 2,
+        half_open: limits.half_open as usize,
+        rst_per_second: limits.rst_per_second,
+        icmp_per_second: limits.icmp_per_second,
+        challenge_acks_per_second: limits.challenge_acks_per_second,
+    }
+}
+
+/// 32 random bytes from the kernel.
+///
+/// # Errors
+/// Where `/dev/urandom` cannot be read.
+pub fn secret() -> io::Result<[u8; 32]> {
+    let mut secret = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut secret)?;
+    Ok(secret)
+}
+
+/// The longest packet of any port must fit a connection's rings.
+fn check_buffers(loaded: &Loaded, problems: &mut Vec<crate::config::Problem>) {
+    let config = &loaded.config;
+    let largest = config.ports.iter().map(|port| u64::from(port.mtu)).max().unwrap_or(0);
+    let size = config.tcp.buffer_size.bytes();
+    if size < largest {
+        let what = format!("{size} bytes do not hold one packet of the largest MTU, {largest}");
+        let instead = format!("write {}KiB or more, or lower `mtu`", largest.div_ceil(1024));
+        problems.push(place::problem(loaded, place::key(loaded, "tcp"), "tcp.buffer_size", what, instead));
+    }
+}
+
+fn eal(config: &Config) -> EalOptions {
+    let eal = &config.eal;
+    let devices = |pci: bool| {
+        let wanted = config.ports.iter().filter_map(|port| port.attachment());
+        wanted.filter_map(move |device| match device {
+            crate::config::model::Device::Pci(address) => pci.then(|| address.to_string()),
+            crate::config::model::Device::Vdev(vdev) => (!pci).then(|| vdev.to_string()),
+        })
+    };
+    EalOptions {
+        hugepages: match &eal.hugepages {
+            Hugepages::Off => EalHugepages::None,
+            Hugepages::On => EalHugepages::InMemory,
+            Hugepages::Dir(dir) => EalHugepages::Dir(dir.clone()),
+        },
+        memory_mb: eal.memory_mb,
+        pci: devices(true).collect(),
+        vdevs: devices(false).collect(),
+        file_prefix: Some(eal.file_prefix.clone()),
+        main_cpus: main_cpus(config, &allowed_cpus()),
+        log_level: match eal.log_level {
+            EalLogLevel::Critical | EalLogLevel::Error => LogLevel::Error,
+            EalLogLevel::Warning => LogLevel::Warning,
+            EalLogLevel::Notice => LogLevel::Notice,
+            EalLogLevel::Info => LogLevel::Info,
+            EalLogLevel::Debug => LogLevel::Debug,
+        },
+        telemetry: false,
+        extra: eal.extra_args.clone(),
+    }
+}
+
+/// The CPUs of everything that is not a worker: those given, else the allowed ones without a worker, else (every
+/// CPU has a worker) all of them.
+fn main_cpus(config: &Config, allowed: &[u32]) -> Vec<usize> {
+    let chosen: Vec<u32> = if config.eal.main_cpus.is_empty() {
+        allowed.iter().copied().filter(|cpu| !config.workers.cpus.contains(cpu)).collect()
+    } else {
+        config.eal.main_cpus.clone()
+    };
+    chosen.into_iter().map(|cpu| cpu as usize).collect()
+}
+
+/// The CPUs this process may run on; none if the kernel does not say.
+fn allowed_cpus() -> Vec<u32> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    list.and_then(parse_cpu_list).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+
+    fn config(workers: &str, main: &str) -> Config {
+        let ports = "ports: [{name: a, device: net_null0, addresses: [10.0.0.1/24]}]";
+        parse("t", &format!("workers: {workers}\neal: {{main_cpus: {main}}}\n{ports}\n")).unwrap().config
+    }
+
+    #[test]
+    fn the_main_thread_keeps_off_the_workers() {
+        assert_eq!(main_cpus(&config("[1, 3]", "[]"), &[0, 1, 2, 3]), [0, 2]);
+        assert_eq!(main_cpus(&config("[1, 3]", "[2]"), &[0, 1, 2, 3]), [2]);
+        assert!(main_cpus(&config("[0, 1]", "[]"), &[0, 1]).is_empty(), "nothing left: wherever it runs now");
+    }
+
+    #[test]
+    fn this_process_may_run_somewhere() {
+        assert!(!allowed_cpus().is_empty());
+    }
+
+    #[test]
+    fn secrets_differ() {
+        assert_ne!(secret().unwrap(), secret().unwrap());
+    }
+}
