@@ -32,7 +32,8 @@ impl Addr {
     #[inline]
     #[must_use]
     pub const fn is_v4(self) -> bool {
-        self.0 >> 32 == 0xffff
+        // Two words, not a shift over both.
+        (self.0 >> 64) as u64 == 0 && (self.0 as u64) >> 32 == 0xffff
     }
 
     /// The four bytes of an IPv4 address (the last four of an IPv6 one).
@@ -201,6 +202,11 @@ impl TupleHash {
         let ends = u64::from(key.remote_port) << 48
             | u64::from(key.local_port) << 32
             | u64::from(key.link.rotate_left(8)) ^ u64::from(key.protocol.0);
+        if key.remote.is_v4() && key.local.is_v4() {
+            let both = u64::from(key.remote.0 as u32) << 32 | u64::from(key.local.0 as u32);
+            let h = fold(fold(both ^ k[0], ends ^ k[1]) ^ k[2], k[3]);
+            return (h ^ (h >> 32)) as u32;
+        }
         let remote = fold(key.remote.0 as u64 ^ k[0], (key.remote.0 >> 64) as u64 ^ k[1]);
         let local = fold(key.local.0 as u64 ^ k[2], (key.local.0 >> 64) as u64 ^ k[3]);
         let h = fold(remote ^ ends, local ^ k[4]);

@@ -35,6 +35,8 @@ pub struct Wheel {
     start: Instant,
     /// Ticks below this have fired.
     tick: u64,
+    /// When `tick` is over and may fire, in microseconds.
+    due: u64,
     /// Slot being drained, where a turn's budget ran out before its end.
     draining: Option<u32>,
     armed: usize,
@@ -49,6 +51,7 @@ impl Wheel {
             nodes: Vec::with_capacity(limit),
             start,
             tick: 0,
+            due: start.micros(),
             draining: None,
             armed: 0,
         }
@@ -58,6 +61,41 @@ impl Wheel {
     #[must_use]
     pub fn armed(&self) -> usize {
         self.armed
+    }
+
+    /// Whether [`Wheel::advance`] may have something to do; keeps an empty wheel up with the time.
+    #[inline]
+    #[must_use]
+    pub fn is_due(&mut self, now: Instant) -> bool {
+        if now.micros() < self.due {
+            return false;
+        }
+        if self.armed == 0 {
+            self.catch_up(now);
+            return false;
+        }
+        true
+    }
+
+    /// To be called before the first entry is filed after a time without any: what has passed is skipped instead
+    /// of walked over tick by tick.
+    pub fn catch_up(&mut self, now: Instant) {
+        if self.armed == 0 {
+            self.move_to(self.tick.max(now.micros().saturating_sub(self.start.micros()) / 1000));
+            self.draining = None;
+        }
+    }
+
+    fn move_to(&mut self, tick: u64) {
+        self.tick = tick;
+        self.due = self.start.micros() + tick * 1000;
+    }
+
+    /// Whether `flow` has a deadline.
+    #[inline]
+    #[must_use]
+    pub fn is_filed(&self, flow: u32) -> bool {
+        self.nodes.get(flow as usize).is_some_and(|node| node.slot != NONE)
     }
 
     fn tick_of(&self, at: Instant) -> u64 {
@@ -145,8 +183,7 @@ impl Wheel {
         // Rounded down: a tick has passed only when it is over.
         let target = now.micros().saturating_sub(self.start.micros()) / 1000;
         if self.armed == 0 {
-            self.tick = self.tick.max(target);
-            self.draining = None;
+            self.catch_up(now);
             return 0;
         }
         let mut used = 0;
@@ -161,7 +198,7 @@ impl Wheel {
                     self.draining = Some((self.tick % NEAR as u64) as u32);
                     continue;
                 }
-                self.tick += 1;
+                self.move_to(self.tick + 1);
                 if self.tick > target {
                     return used;
                 }
@@ -298,6 +335,18 @@ mod tests {
         assert_eq!(fired, 0);
         wheel.advance(ms(late + 20), 100, |_, _| fired += 1);
         assert_eq!(fired, 1);
+    }
+
+    #[test]
+    fn a_long_time_without_entries_is_skipped() {
+        let mut wheel = Wheel::new(4, ms(0));
+        let day = 86_400_000;
+        assert!(!wheel.is_due(ms(day)));
+        wheel.set(1, ms(day + 5));
+        assert_eq!(wheel.next(), Some(ms(day + 5)));
+        assert!(wheel.is_due(ms(day)), "the present tick has not been looked at");
+        assert_eq!(wheel.advance(ms(day), 10, |_, _| ()), 0);
+        assert!(!wheel.is_due(ms(day)) && wheel.is_due(ms(day + 1)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::flow::{Flow, Kind, note, seq_lt};
 use crate::guard::{self, Verdict};
 use crate::isn;
 use crate::key::{FlowKey, Protocol};
-use crate::packet::{self, Headers, Parsed, RxChecksum, flags};
+use crate::packet::{self, Class, Headers, RxChecksum, flags};
 use crate::reply::{self, Unreachable};
 use crate::slots::socket;
 use crate::time::Instant;
@@ -32,13 +32,14 @@ impl<B> L3l4<B> {
         link: u32,
         known: RxChecksum,
     ) -> Result<(), DropReason> {
-        match packet::parse(packet, link, known) {
-            Ok(Parsed::Whole(h)) => {
+        let mut h = Headers::default();
+        match packet::read(packet, link, known, &mut h) {
+            Ok(Class::Whole) => {
                 let hash = self.prepare(&h.key);
                 self.rx(cb, now, packet, &h, hash)
             }
-            Ok(Parsed::Fragment(_)) => self.refuse(DropReason::IpFragment),
-            Ok(Parsed::Other(h)) => {
+            Ok(Class::Fragment) => self.refuse(DropReason::IpFragment),
+            Ok(Class::Other) => {
                 self.answer_unreachable(cb, now, packet, &h, Unreachable::Protocol);
                 self.refuse(DropReason::Protocol)
             }
@@ -204,7 +205,8 @@ impl<B> L3l4<B> {
         if needs_egress {
             self.mark(index);
         }
-        if !self.wheel.covers(index, now + self.timeouts.idle) {
+        // Whatever it is filed for lies before the idle timeout's end, and files it anew.
+        if !self.wheel.is_filed(index) {
             self.wheel.set(index, now + self.timeouts.idle);
         }
     }
@@ -421,6 +423,7 @@ impl<B> L3l4<B> {
         let flow = &mut self.flows[index as usize];
         flow.user = user;
         let id = flow.id(index);
+        self.wheel.catch_up(now);
         self.wheel.set(index, now + self.timeouts.udp_idle);
         cb.l4_opened(id, &h.key, user);
         Ok(index)

@@ -29,7 +29,7 @@ impl<B> L3l4<B> {
     /// [`L3l4::l4_poll`] for a caller that polls all the time and need not know when to come back.
     #[inline]
     pub fn turn<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant) {
-        if self.wheel.armed() > 0 {
+        if self.wheel.is_due(now) {
             let mut due = core::mem::take(&mut self.due);
             self.wheel.advance(now, TIMERS_PER_TURN, |_, index| due.push(index));
             for index in due.drain(..) {
