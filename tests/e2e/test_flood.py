@@ -1,0 +1,106 @@
+"""Floods: what is bounded stays bounded, and honest clients are served."""
+
+import random
+
+import clients
+from rig import ECHO, V4, V6, ApplianceCase, web
+from wire import ARP, IP, TCP, Ether, ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6, Wire
+
+SENDERS = 10_000
+NEIGHBOURS = 256
+
+
+class NeighbourFlood(ApplianceCase):
+    """Ten thousand stations that are none."""
+
+    prefixes = (16, 64)
+    port = {"any_ip": False}
+    extra = {"limits": {"neighbours": NEIGHBOURS}}
+
+    def setUp(self):
+        self.mac = self.far.mac("mill")
+
+    def station(self, number):
+        return f"02:00:{number >> 24 & 255:02x}:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
+
+    def flood(self, frames):
+        with Wire("client") as wire:
+            for number, frame in enumerate(frames):
+                wire.send(frame)
+                if number % 500 == 0:
+                    # Honest clients come in between.
+                    self.honest()
+
+    def honest(self):
+        self.assertEqual(clients.curl(f"http://{V4}/").stdout, "hello\n")
+
+    def check_bounded(self):
+        listing = self.appliance.show("neighbours")
+        self.assertLessEqual(len(listing["neighbours"]), listing["capacity"])
+        self.assertLess(listing["capacity"], SENDERS // 2)
+        self.assertGreater(self.appliance.metric("millrace_neighbour_events_total", event="refused")
+                           + self.appliance.metric("millrace_neighbour_events_total", event="evicted"), 0)  # fmt: skip
+        self.honest()
+        self.assertEqual(clients.curl("-g", f"http://[{V6}]/").stdout, "hello\n")
+        sent, received = clients.echo(V4, 7, 1 << 20)
+        self.assertEqual(sent, received)
+
+    def test_arp(self):
+        template = bytes(Ether(dst="ff:ff:ff:ff:ff:ff") / ARP(op=1, pdst=V4))
+
+        def frame(number):
+            mac = bytes.fromhex(self.station(number).replace(":", ""))
+            address = bytes([10, 66, 1 + number // 250, 1 + number % 250])
+            return template[:6] + mac + template[12:22] + mac + address + template[32:]
+
+        self.flood(frame(number) for number in range(SENDERS))
+        self.check_bounded()
+
+    def test_neighbour_solicitations(self):
+        template = self.solicitation
+
+        self.flood(template(number) for number in range(SENDERS // 4))
+        self.check_bounded()
+
+    def solicitation(self, number):
+        mac = self.station(number)
+        message = ICMPv6ND_NS(tgt=V6) / ICMPv6NDOptSrcLLAddr(lladdr=mac)
+        return Ether(src=mac, dst=self.mac) / IPv6(src=f"fd00:66::5:{number:x}", dst=V6, hlim=255) / message
+
+
+class SynFlood(ApplianceCase):
+    """Handshakes that nobody finishes."""
+
+    extra = {"limits": {"half_open": 128, "flows": 1024}, "tcp": {"synack_retries": 1}}
+
+    def test_half_open_flows_are_bounded(self):
+        generator = random.Random(7)
+        mac = self.far.mac("mill")
+        with Wire("client") as wire:
+            for number in range(3000):
+                source = f"10.66.0.{generator.randrange(100, 250)}"
+                segment = TCP(sport=generator.randrange(1024, 65535), dport=80, flags="S", seq=number)
+                wire.send(Ether(src="02:00:00:00:00:77", dst=mac) / IP(src=source, dst=V4) / segment)
+        self.eventually(
+            lambda: self.appliance.drops()[0].get("half_open_limit", 0) > 1000, "what is too much is refused by name"
+        )
+        for row in self.appliance.show("workers"):
+            self.assertLessEqual(row["half_open"], 128)
+        # They go away by themselves, and then there is room again.
+        self.eventually(
+            lambda: clients.curl("--max-time", "2", f"http://{V4}/", check=False).stdout == "hello\n",
+            "an honest client is served again",
+            60,
+        )
+
+
+class FlowLimit(ApplianceCase):
+    services = [ECHO]
+    extra = {"limits": {"flows": 64, "half_open": 64}, "udp": {"idle_timeout": "1s"}}
+
+    def test_flow_table_is_bounded(self):
+        answers = [clients.datagram(V4, 7, b"x", timeout=0.1) for _ in range(80)]
+        self.assertEqual(answers[:60], [b"x"] * 60)
+        self.assertIn(None, answers[64:])
+        self.assertGreater(self.appliance.drops()[0].get("flow_limit", 0), 0)
+        self.eventually(lambda: clients.datagram(V4, 7, b"y") == b"y", "old flows make room", 15)
