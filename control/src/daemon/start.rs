@@ -33,11 +33,11 @@ pub(super) fn announce(loaded: &Loaded) {
     let config = &loaded.config;
     let ports: Vec<_> = config.ports.iter().map(|port| port.name.as_str()).collect();
     let services: Vec<_> = config.services.iter().map(|service| service.name.as_str()).collect();
-    let listed = |key: &&String| {
-        // Ports and services are named already, one by one.
-        !key.starts_with("ports[") && !key.starts_with("services[")
-    };
-    let keys: Vec<_> = loaded.given.iter().filter(listed).map(String::as_str).collect();
+    // Ports and services are named already; of the rest a key stands for the section it is in.
+    let whole = |key: &String| loaded.given.iter().any(|other| other.starts_with(&format!("{key}.")));
+    let named = |key: &String| ["ports", "services", "workers"].iter().any(|list| key.starts_with(list));
+    let keys: Vec<_> =
+        loaded.given.iter().filter(|key| !whole(key) && !named(key)).map(String::as_str).collect();
     info!(
         source = %loaded.source.display(),
         workers = ?config.workers.cpus,

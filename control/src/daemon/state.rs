@@ -74,7 +74,7 @@ impl Daemon {
             reloading: tokio::sync::Mutex::new(()),
             reports: RefCell::new(reports),
             started,
-            dpdk: dpdk_ffi::eal::version(),
+            dpdk: dpdk_ffi::eal::version().trim_start_matches("DPDK ").to_owned(),
             tsc_hz: dpdk_ffi::clock::tsc_hz(),
         }
     }

@@ -1,0 +1,233 @@
+//! A made-up daemon for the servers, and a thread to serve it on.
+//!
+//! Invariant: its numbers are fixed, so that what is shown of them can be compared whole.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, unreachable_pub)]
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use control::protocol::{ConfigView, FlowList, FlowQuery, Refusal, RefusalCode, Reloaded};
+use control::snapshot::{
+    Mempool, NeighbourNumbers, Phase, Port, ReloadNumbers, ServerNumbers, Service, Snapshot, Source, Worker,
+};
+use control::tally::Tally;
+use dataplane::application::AppCounters;
+use dataplane::neighbour::{Mac, Neighbour, State};
+use dataplane::report::{PortCounters, Report};
+use dpdk_ffi::port::{Link, PortStats};
+
+/// A daemon with two workers, two ports and three services, of which one is gone.
+pub struct MadeUp {
+    pub reports: Vec<Report>,
+    pub silent: Duration,
+    pub phase: Phase,
+    pub link: Option<Link>,
+    /// Length of the configuration text.
+    pub config_bytes: usize,
+    pub reloads: Cell<u64>,
+}
+
+impl Default for MadeUp {
+    fn default() -> Self {
+        Self {
+            reports: vec![report(1), report(10)],
+            silent: Duration::from_millis(30),
+            phase: Phase::Running,
+            link: Some(Link { up: true, speed_mbps: 10_000, full_duplex: true }),
+            config_bytes: 10,
+            reloads: Cell::new(0),
+        }
+    }
+}
+
+/// A report whose numbers are multiples of `n`.
+fn report(n: u64) -> Report {
+    let mut report = Report::new(2, 3);
+    report.ports[0] = PortCounters {
+        rx_packets: 100 * n,
+        rx_bytes: 6_400 * n,
+        tx_packets: 50 * n,
+        tx_bytes: 3_200 * n,
+        tx_dropped: n,
+    };
+    report.counters.delivered = 60 * n;
+    report.engine.delivered = 30 * n;
+    report.drops[0] = 7 * n;
+    report.drops[30] = 3 * n;
+    report.counters.busy_cycles = 1_000 * n;
+    report.counters.idle_cycles = 3_000 * n;
+    report.engine.tcp_opened = 5 * n;
+    report.engine.closed[0] = 4 * n;
+    report.gauges.flows = 3 * n;
+    report.gauges.tcp_flows = 2 * n;
+    report.gauges.udp_flows = n;
+    report.services[0] = AppCounters {
+        tcp_bytes_in: 11 * n,
+        http_requests: 2 * n,
+        http_responses: [0, 2 * n, 0, n, 0],
+        ..AppCounters::default()
+    };
+    for _ in 0..n {
+        report.latency_ns.record(1_500).unwrap();
+        report.latency_ns.record(3_000_000_000).unwrap();
+    }
+    report
+}
+
+impl Source for MadeUp {
+    fn look<R>(&self, read: impl FnOnce(&Snapshot<'_>) -> R) -> R {
+        let port = |name: &str, stats| Port {
+            name: name.into(),
+            device: format!("net_tap_{name}"),
+            driver: "net_tap".into(),
+            mac: [2, 0, 0, 0, 0, 1],
+            steering: "software",
+            mtu: 1500,
+            rx_queues: 1,
+            descriptors: (1024, 1024),
+            addresses: vec![(0, "10.64.0.2".parse().unwrap(), 24), (100, "fd00::2".parse().unwrap(), 64)],
+            stats,
+            link: self.link,
+        };
+        let service = |name: &str, application, order, action| Service {
+            name: name.into(),
+            application,
+            order,
+            action,
+        };
+        let workers = self.reports.iter().enumerate();
+        read(&Snapshot {
+            dpdk: "22.11.0",
+            started: SystemTime::UNIX_EPOCH + Duration::from_secs(1_000),
+            phase: self.phase,
+            tsc_hz: 1_000,
+            workers: workers
+                .map(|(n, report)| Worker { cpu: n + 2, report: Some(report), silent: self.silent })
+                .collect(),
+            ports: vec![
+                port("lan", Some(PortStats { imissed: 9, ..PortStats::default() })),
+                port("wan", None),
+            ],
+            services: vec![
+                service("web", Some("http"), Some(1), "terminate"),
+                service("old", Some("echo"), None, ""),
+                service("no", None, Some(0), "reject"),
+            ],
+            mempools: vec![Mempool { name: "worker0".into(), size: 512, available: 384 }],
+            neighbours: NeighbourNumbers {
+                capacity: 64,
+                entries: 3,
+                asking: 1,
+                learned: 5,
+                ..NeighbourNumbers::default()
+            },
+            reloads: ReloadNumbers {
+                succeeded: self.reloads.get(),
+                failed: 2,
+                last_success: SystemTime::UNIX_EPOCH,
+                version: 4,
+            },
+            admin: ServerNumbers { open: 1, accepted: 2, refused: 3, requests: 4, bad_requests: 5 },
+            http: ServerNumbers::default(),
+        })
+    }
+
+    fn neighbours(&self) -> Vec<Neighbour> {
+        let neighbour = |vlan, addr: &str, mac, state| Neighbour {
+            port: 0,
+            vlan,
+            addr: addr.parse::<std::net::IpAddr>().unwrap().into(),
+            mac,
+            state,
+            gateway: vlan == 0,
+            age_s: 75,
+        };
+        vec![
+            neighbour(100, "fd00::1", None, State::Asking),
+            neighbour(0, "10.64.0.1", Some(Mac([2, 0, 0, 0, 0, 9])), State::Reachable),
+        ]
+    }
+
+    async fn flows(&self, query: FlowQuery) -> Result<FlowList, Refusal> {
+        match query.service {
+            Some(name) if name != "web" => {
+                Err(Refusal::new(RefusalCode::Unknown, format!("no service {name}")))
+            }
+            _ => Ok(FlowList { flows: Vec::new(), cut: true, silent_workers: vec![1] }),
+        }
+    }
+
+    async fn reload(&self) -> Reloaded {
+        self.reloads.set(self.reloads.get() + 1);
+        Reloaded {
+            succeeded: true,
+            source: "made-up.yaml".into(),
+            services_version: 5,
+            ..Reloaded::default()
+        }
+    }
+
+    fn config(&self) -> ConfigView {
+        ConfigView {
+            source: "made-up.yaml".into(),
+            yaml: "x".repeat(self.config_bytes),
+            ..ConfigView::default()
+        }
+    }
+}
+
+/// Runs a server on a thread of its own, until the process ends. `make` gets the tally it counts with.
+pub fn serve<F, Fut>(make: F) -> Arc<Tally>
+where
+    F: FnOnce(Arc<Tally>) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    let tally = Arc::new(Tally::default());
+    let counted = Arc::clone(&tally);
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let local = tokio::task::LocalSet::new();
+        local.block_on(&runtime, async { make(counted).await });
+    });
+    tally
+}
+
+/// Serves a made-up daemon's admin socket.
+pub fn admin(
+    daemon: impl FnOnce() -> MadeUp + Send + 'static,
+    bounds: control::admin::Bounds,
+) -> (PathBuf, Arc<Tally>) {
+    let path = directory().join("admin.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let tally = serve(move |tally| async move {
+        let listener = tokio::net::UnixListener::from_std(listener).unwrap();
+        control::admin::serve(listener, Rc::new(daemon()), tally, bounds).await;
+    });
+    (path, tally)
+}
+
+/// A new directory for one test.
+pub fn directory() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!("millrace-test-{}-{number}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}
+
+/// Waits until something holds; gives up, loudly, only long after any machine would have got there.
+pub fn eventually(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..3_000 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("never: {what}");
+}
