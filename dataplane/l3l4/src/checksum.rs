@@ -12,9 +12,13 @@ const SHORT: usize = 96;
 #[inline]
 #[must_use]
 pub fn sum(data: &[u8]) -> u64 {
-    let total = if data.len() <= SHORT { sum_short(data) } else { sum_long(data) };
     // Summed in the machine's order; byte order only swaps the folded result (RFC 1071 section 2 (B)).
-    u64::from(u16::from_be(fold(total)))
+    u64::from(u16::from_be(fold(sum_native(data))))
+}
+
+#[inline]
+fn sum_native(data: &[u8]) -> u64 {
+    if data.len() <= SHORT { sum_short(data) } else { sum_long(data) }
 }
 
 #[inline]
@@ -22,16 +26,28 @@ fn sum_short(data: &[u8]) -> u64 {
     let mut total = 0u64;
     let (words, rest) = data.as_chunks::<8>();
     for word in words {
-        let (next, carry) = total.overflowing_add(u64::from_ne_bytes(*word));
-        total = next + u64::from(carry);
+        total = carry(total, u64::from_ne_bytes(*word));
     }
-    if !rest.is_empty() {
-        let mut tail = [0u8; 8];
-        tail[..rest.len()].copy_from_slice(rest);
-        let (next, carry) = total.overflowing_add(u64::from_ne_bytes(tail));
-        total = next + u64::from(carry);
+    // By halves: a copy of an unknown number of bytes would be a call.
+    let (words, rest) = rest.as_chunks::<4>();
+    if let [word] = words {
+        total = carry(total, u64::from(u32::from_ne_bytes(*word)));
+    }
+    let (words, rest) = rest.as_chunks::<2>();
+    if let [word] = words {
+        total = carry(total, u64::from(u16::from_ne_bytes(*word)));
+    }
+    if let [byte] = rest {
+        total = carry(total, u64::from(u16::from_ne_bytes([*byte, 0])));
     }
     total
+}
+
+/// Adds in ones' complement.
+#[inline(always)]
+fn carry(a: u64, b: u64) -> u64 {
+    let (sum, over) = a.overflowing_add(b);
+    sum + u64::from(over)
 }
 
 fn sum_long(data: &[u8]) -> u64 {
@@ -48,13 +64,11 @@ fn sum_long(data: &[u8]) -> u64 {
 /// Folds a sum to 16 bits.
 #[inline]
 #[must_use]
-pub const fn fold(mut total: u64) -> u16 {
-    total = (total >> 32) + (total & 0xffff_ffff);
-    total = (total >> 32) + (total & 0xffff_ffff);
-    total = (total >> 16) + (total & 0xffff);
-    total = (total >> 16) + (total & 0xffff);
-    total = (total >> 16) + (total & 0xffff);
-    total as u16
+pub const fn fold(total: u64) -> u16 {
+    let (sum, over) = ((total >> 32) as u32).overflowing_add(total as u32);
+    let sum = sum + over as u32;
+    let (sum, over) = ((sum >> 16) as u16).overflowing_add(sum as u16);
+    sum + over as u16
 }
 
 /// The sum of the pseudo-header of a segment of `len` bytes, unfolded.
@@ -73,11 +87,27 @@ pub fn pseudo(source: Addr, destination: Addr, protocol: Protocol, len: usize) -
     ends + u64::from(protocol.0) + len as u64
 }
 
+/// Whether an IPv4 header or ICMP message, its checksum field filled in, sums up right.
+#[inline]
+#[must_use]
+pub fn is_intact(bytes: &[u8]) -> bool {
+    fold(sum_native(bytes)) == 0xffff
+}
+
 /// Whether a segment with its checksum field filled in sums up right.
 #[inline]
 #[must_use]
 pub fn verify(source: Addr, destination: Addr, protocol: Protocol, segment: &[u8]) -> bool {
     fold(pseudo(source, destination, protocol, segment.len()) + sum(segment)) == 0xffff
+}
+
+/// [`verify`] where both addresses stand in the bytes `ends`, as in the packet they came in.
+#[inline]
+#[must_use]
+pub fn verify_between(ends: &[u8], protocol: Protocol, segment: &[u8]) -> bool {
+    // All in the machine's order, as the byte order of 0xffff is no matter.
+    let fixed = u64::from(u16::from(protocol.0).to_be()) + u64::from((segment.len() as u32).to_be());
+    fold(carry(carry(sum_native(ends), sum_native(segment)), fixed)) == 0xffff
 }
 
 /// The checksum to write for a segment whose checksum field is zero.
@@ -113,6 +143,33 @@ mod tests {
         fn agrees_with_the_book(data in proptest::collection::vec(any::<u8>(), 0..2000)) {
             // 0 and 0xffff are one value in ones' complement; only all-zero data gives 0.
             prop_assert_eq!(fold(sum(&data)), by_the_book(&data));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ends_in_a_packet_are_as_good_as_addresses(
+            a: u32, b: u32, data in proptest::collection::vec(any::<u8>(), 2..200),
+        ) {
+            let (from, to) = (Addr::v4(a.to_be_bytes()), Addr::v4(b.to_be_bytes()));
+            let mut data = data;
+            data[0..2].fill(0);
+            let value = segment(from, to, Protocol::UDP, &data);
+            data[0..2].copy_from_slice(&value.to_be_bytes());
+            let ends = [a.to_be_bytes(), b.to_be_bytes()].concat();
+            prop_assert!(verify(from, to, Protocol::UDP, &data));
+            prop_assert!(verify_between(&ends, Protocol::UDP, &data));
+            data[0] ^= 1;
+            prop_assert!(!verify_between(&ends, Protocol::UDP, &data));
+        }
+
+        #[test]
+        fn folds_like_repeated_addition(total: u64) {
+            let mut naive = total;
+            while naive >> 16 != 0 {
+                naive = (naive >> 16) + (naive & 0xffff);
+            }
+            prop_assert_eq!(u64::from(fold(total)), naive);
         }
     }
 

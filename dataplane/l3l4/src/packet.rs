@@ -158,7 +158,7 @@ fn read_v4(packet: &[u8], link: u32, known: RxChecksum, headers: &mut Headers) -
     if total < header_len || total > packet.len() {
         return Err(DropReason::IpTruncated);
     }
-    if !known.ip_good && checksum::fold(checksum::sum(&packet[..header_len])) != 0xffff {
+    if !known.ip_good && !checksum::is_intact(&packet[..header_len]) {
         return Err(DropReason::IpChecksum);
     }
     let source = [fixed[12], fixed[13], fixed[14], fixed[15]];
@@ -272,7 +272,7 @@ fn read_tcp(packet: &[u8], headers: &mut Headers, known: RxChecksum) -> Result<(
     if control & control.wrapping_sub(1) != 0 || (control | headers.flags & flags::ACK) == 0 {
         return Err(DropReason::TcpFlags);
     }
-    if !known.l4_good && !checksum::verify(headers.key.remote, headers.key.local, Protocol::TCP, segment) {
+    if !known.l4_good && !checksum::verify_between(ends(packet, headers), Protocol::TCP, segment) {
         return Err(DropReason::TcpChecksum);
     }
     headers.key.remote_port = be16(fixed, 0);
@@ -304,7 +304,7 @@ fn read_udp(packet: &[u8], headers: &mut Headers, known: RxChecksum) -> Result<(
     if absent && !headers.is_v4()
         || !absent
             && !known.l4_good
-            && !checksum::verify(headers.key.remote, headers.key.local, Protocol::UDP, &datagram[..len])
+            && !checksum::verify_between(ends(packet, headers), Protocol::UDP, &datagram[..len])
     {
         return Err(DropReason::UdpChecksum);
     }
@@ -313,6 +313,12 @@ fn read_udp(packet: &[u8], headers: &mut Headers, known: RxChecksum) -> Result<(
     headers.payload += 8;
     headers.payload_end = headers.l4 + len as u16;
     ports_are_real(&headers.key)
+}
+
+/// Both addresses as they stand in the packet.
+#[inline]
+fn ends<'a>(packet: &'a [u8], headers: &Headers) -> &'a [u8] {
+    if headers.is_v4() { &packet[12..20] } else { &packet[8..40] }
 }
 
 #[inline]
