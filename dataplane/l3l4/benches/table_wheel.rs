@@ -1,5 +1,7 @@
 //! Time per operation of the flow table and the timer wheel, the two structures every packet may touch.
 
+#![allow(missing_docs)] // criterion's macro makes a public function.
+
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use l3l4::Instant;
 use l3l4::table::Table;

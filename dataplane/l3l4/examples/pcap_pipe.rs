@@ -33,10 +33,13 @@ fn ip_part(link: DataLink, frame: &[u8]) -> Option<&[u8]> {
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [input, output] = &arguments[..] else { return Err("usage: pcap_pipe IN.pcap OUT.pcap".into()) };
-    let mut reader = PcapReader::new(File::open(input)?)?;
+    let mut reader = PcapReader::new(File::open(input).map_err(|error| format!("{input}: {error}"))?)?;
     let link = reader.header().datalink;
     let header = PcapHeader { datalink: DataLink::RAW, ..PcapHeader::default() };
-    let mut writer = PcapWriter::with_header(BufWriter::new(File::create(output)?), header)?;
+    let mut writer = PcapWriter::with_header(
+        BufWriter::new(File::create(output).map_err(|error| format!("{output}: {error}"))?),
+        header,
+    )?;
     let mut engine: Option<L3l4<Vec<u8>>> = None;
     let mut out: Vec<(Duration, Vec<u8>)> = vec![];
     let now = Cell::new(Duration::ZERO);

@@ -179,3 +179,16 @@ pub(crate) fn state_name(state: u8) -> &'static str {
     ];
     NAMES.iter().find(|(s, _)| *s as u8 == state).map_or("CLOSED", |(_, name)| name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What each flow costs beside its rings; a change that makes it grow should be meant.
+    #[test]
+    fn sizes() {
+        let socket = size_of::<smoltcp::iface::SocketStorage<'static>>();
+        assert!(size_of::<Flow>() <= 208, "flow {}", size_of::<Flow>());
+        assert!(socket <= 640, "socket {socket}");
+    }
+}

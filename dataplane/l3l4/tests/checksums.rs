@@ -1,5 +1,7 @@
 //! What leaves carries right checksums, or the half that a NIC completes.
 
+#![allow(clippy::unwrap_used)] // A test may panic.
+
 mod common;
 
 use common::app::{ECHO, REJECT};

@@ -1,5 +1,7 @@
 //! Every way a connection can end.
 
+#![allow(clippy::unwrap_used)] // A test may panic.
+
 mod common;
 
 use common::app::{ABORT, ANSWER, DISCARD, ECHO, MANUAL, SHOUT};

@@ -1,5 +1,7 @@
 //! Everything that grows has a bound, and refuses under the right name.
 
+#![allow(clippy::unwrap_used)] // A test may panic.
+
 mod common;
 
 use common::app::{DROP, ECHO, MANUAL, NO_SERVICE, REJECT};

@@ -1,5 +1,7 @@
 //! Back-pressure: what an application does not take closes the window, and nothing is lost.
 
+#![allow(clippy::unwrap_used)] // A test may panic.
+
 mod common;
 
 use common::app::{MANUAL, QUOTA};

@@ -1,5 +1,7 @@
 //! Anything at all: random bytes, mutated segments, and random scripts of client, application and link.
 
+#![allow(clippy::unwrap_used)] // A test may panic.
+
 mod common;
 
 use common::app::{self, MANUAL};

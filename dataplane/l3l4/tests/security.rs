@@ -1,5 +1,7 @@
 //! What an attacker may send, and what it gets for it.
 
+#![allow(clippy::unwrap_used)] // A test may panic.
+
 mod common;
 
 use common::app::{ECHO, MANUAL};

@@ -1,5 +1,7 @@
 //! Time: half-open connections, silent peers, idle flows, and what waiting costs.
 
+#![allow(clippy::unwrap_used)] // A test may panic.
+
 mod common;
 
 use common::app::{ECHO, MANUAL};

@@ -1,5 +1,7 @@
 //! Bytes through the engine and back, over clean and bad links, to and from a real TCP.
 
+#![allow(clippy::unwrap_used)] // A test may panic.
+
 mod common;
 
 use common::app::{self, ECHO};

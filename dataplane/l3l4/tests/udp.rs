@@ -1,5 +1,7 @@
 //! Datagrams, without a socket.
 
+#![allow(clippy::unwrap_used)] // A test may panic.
+
 mod common;
 
 use common::app::ECHO;
