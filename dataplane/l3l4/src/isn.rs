@@ -61,13 +61,21 @@ impl Isn {
 
     /// The initial sequence number of a connection that begins now.
     pub(crate) fn number(&self, key: &FlowKey, now: Instant) -> u32 {
+        let clock = (now.micros() / 4) as u32;
+        if key.local.is_v4() && key.remote.is_v4() {
+            // Sixteen bytes are hashed in half the time of forty; the length keeps the two kinds apart.
+            let addresses = u128::from(key.remote.0 as u32) << 96 | u128::from(key.local.0 as u32) << 64;
+            let ports = u128::from(key.remote_port) << 48 | u128::from(key.local_port) << 32;
+            let bytes = (addresses | ports | u128::from(key.link)).to_be_bytes();
+            return (self.0.hash(&bytes) as u32).wrapping_add(clock);
+        }
         let mut bytes = [0u8; 40];
         bytes[..16].copy_from_slice(&key.remote.octets());
         bytes[16..32].copy_from_slice(&key.local.octets());
         bytes[32..34].copy_from_slice(&key.remote_port.to_be_bytes());
         bytes[34..36].copy_from_slice(&key.local_port.to_be_bytes());
         bytes[36..].copy_from_slice(&key.link.to_be_bytes());
-        (self.0.hash(&bytes) as u32).wrapping_add((now.micros() / 4) as u32)
+        (self.0.hash(&bytes) as u32).wrapping_add(clock)
     }
 }
 

@@ -287,7 +287,8 @@ mod tests {
                     wheel.cancel(flow);
                     model.remove(&flow);
                 } else {
-                    let at = now + delay.min(HORIZON - 1);
+                    // What is due at once goes with the next tick, so it is not asked for here.
+                    let at = now + delay.clamp(1, HORIZON - 1);
                     wheel.set(flow, ms(at));
                     model.insert(flow, at);
                 }
