@@ -51,7 +51,7 @@ proptest! {
 
     #[test]
     fn random_bytes(packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..100), 1..20)) {
-        let mut world = World::new(builder());
+        let mut world = World::new(builder().limits(common::limits(32)));
         for (n, mut packet) in packets.into_iter().enumerate() {
             // Half of them at least look like IP.
             if n % 2 == 0 && !packet.is_empty() {
@@ -75,7 +75,7 @@ proptest! {
         buffer in prop::sample::select(vec![4096usize, 65_536, 200_000]),
         scale: bool,
     ) {
-        let mut world = World::new(builder().tcp_buffer_size(buffer));
+        let mut world = World::new(builder().limits(common::limits(32)).tcp_buffer_size(buffer));
         world.known = l3l4::RxChecksum::GOOD;
         world.app.quota = 5000;
         let ends = if v6 { ("fd00::1", "fd00::2") } else { ("10.0.0.1", "10.0.0.2") };
@@ -159,7 +159,7 @@ proptest! {
         app_first: bool,
     ) {
         let faults = Faults { loss, duplicate, corrupt, reorder, delay };
-        let mut world = World::new(builder().tcp_buffer_size(buffer)).faults(faults, seed);
+        let mut world = World::new(builder().limits(common::limits(32)).tcp_buffer_size(buffer)).faults(faults, seed);
         let to: IpAddress = if v6 { IpAddress::v6(0xfd00, 0, 0, 0, 0, 0, 0, 2) } else { IpAddress::v4(10, 0, 0, 2) };
         let handle = world.connect_with(to, MANUAL, 30_000);
         // The peer's smoltcp forgets its timer where it runs out against a closed window (the engine mends that).
