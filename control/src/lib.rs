@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod log;
 pub mod metrics;
 pub mod plan;
-pub mod protocol;
 pub mod snapshot;
 pub mod tally;
+
+pub use ctl::protocol;

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use common::{MadeUp, admin, directory};
 use control::admin::{Bounds, show};
-use control::cli::ctl::{table, views};
 use control::protocol::{Answer, FlowList, FlowRow, Reloaded};
 use control::snapshot::Source;
+use ctl::{table, views};
 
 fn millctl(socket: &Path, arguments: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_millctl"));

@@ -1,8 +1,8 @@
-//! The client of a running daemon. Everything is in the library, where it can be tested.
+//! The client of a running daemon. It uses `ctl` and not `control`, so that DPDK's libraries are never linked in.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    control::cli::ctl::main()
+    ctl::main()
 }

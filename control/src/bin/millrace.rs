@@ -4,5 +4,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    control::cli::millrace::main()
+    control::cli::main()
 }

@@ -8,10 +8,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use super::arguments::{Arguments, Command};
-use super::client::{ClientError, ask};
-use super::{EXIT_NO_DAEMON, EXIT_OK, EXIT_REFUSED, table, views, watch};
+use crate::arguments::{Arguments, Command};
+use crate::client::{ClientError, ask};
 use crate::protocol::{Answer, Request};
+use crate::{EXIT_NO_DAEMON, EXIT_OK, EXIT_REFUSED, table, views, watch};
 
 /// Why a command failed.
 pub(super) enum Failure {

@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use super::text;
+use crate::text;
 
 /// One value.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,10 +6,10 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::arguments::Show;
-use super::client::ask;
-use super::run::Failure;
-use super::{table, views};
+use crate::arguments::Show;
+use crate::client::ask;
+use crate::run::Failure;
+use crate::{table, views};
 
 /// Cursor to the top left, and everything below away.
 const CLEAR: &str = "\x1b[H\x1b[2J";

@@ -4,11 +4,11 @@
 
 use serde_json::Value as Json;
 
-use super::table::{Cell, Row, Table};
-use super::text;
 use crate::protocol::{
     Answer, Drops, FlowList, MempoolRow, NeighbourList, PortRow, Reloaded, ServiceRow, VersionView, WorkerRow,
 };
+use crate::table::{Cell, Row, Table};
+use crate::text;
 
 /// The answer itself, without its wrapping.
 #[must_use]
