@@ -24,9 +24,10 @@ fn files(directory: &std::path::Path) -> Vec<String> {
 
 #[test]
 fn it_is_made_with_its_directory_mode_and_group() {
-    let directory = directory().join("run/millrace");
+    let scratch = directory();
+    let directory = scratch.join("run/millrace");
     let path = directory.join("admin.sock");
-    let gid = fs::metadata(std::env::temp_dir()).map(|_| fs::metadata("/proc/self").unwrap().gid()).unwrap();
+    let gid = fs::metadata("/proc/self").unwrap().gid();
     let mut socket = AdminSocket::bind(&admin(path.clone(), 0o620, Some(&gid.to_string()))).unwrap();
     let file = fs::metadata(&path).unwrap();
     assert!(file.file_type().is_socket());
@@ -39,7 +40,8 @@ fn it_is_made_with_its_directory_mode_and_group() {
 
 #[test]
 fn a_dead_daemons_socket_is_replaced_a_live_ones_is_not() {
-    let path = directory().join("admin.sock");
+    let directory = directory();
+    let path = directory.join("admin.sock");
     drop(UnixListener::bind(&path).unwrap());
     let live = AdminSocket::bind(&admin(path.clone(), 0o600, None)).unwrap();
     let second = AdminSocket::bind(&admin(path.clone(), 0o600, None)).unwrap_err();
@@ -51,7 +53,8 @@ fn a_dead_daemons_socket_is_replaced_a_live_ones_is_not() {
 
 #[test]
 fn what_is_no_socket_stays() {
-    let path = directory().join("admin.sock");
+    let directory = directory();
+    let path = directory.join("admin.sock");
     fs::write(&path, "precious").unwrap();
     let error = AdminSocket::bind(&admin(path.clone(), 0o600, None)).unwrap_err();
     assert!(matches!(error, SocketError::NotASocket(_)), "{error}");
@@ -60,7 +63,8 @@ fn what_is_no_socket_stays() {
 
 #[test]
 fn another_ones_socket_is_not_removed_at_the_end() {
-    let path = directory().join("admin.sock");
+    let directory = directory();
+    let path = directory.join("admin.sock");
     let first = AdminSocket::bind(&admin(path.clone(), 0o600, None)).unwrap();
     fs::remove_file(&path).unwrap();
     let _second = UnixListener::bind(&path).unwrap();

@@ -4,7 +4,8 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, unreachable_pub)]
 
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -200,25 +201,46 @@ where
 pub fn admin(
     daemon: impl FnOnce() -> MadeUp + Send + 'static,
     bounds: control::admin::Bounds,
-) -> (PathBuf, Arc<Tally>) {
-    let path = directory().join("admin.sock");
-    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+) -> (Scratch, Arc<Tally>) {
+    let mut scratch = directory();
+    scratch.path.push("admin.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&scratch.path).unwrap();
     listener.set_nonblocking(true).unwrap();
     let tally = serve(move |tally| async move {
         let listener = tokio::net::UnixListener::from_std(listener).unwrap();
         control::admin::serve(listener, Rc::new(daemon()), tally, bounds).await;
     });
-    (path, tally)
+    (scratch, tally)
+}
+
+/// A path in a directory that goes away with it.
+pub struct Scratch {
+    directory: PathBuf,
+    path: PathBuf,
+}
+
+impl Deref for Scratch {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
 }
 
 /// A new directory for one test.
-pub fn directory() -> PathBuf {
+pub fn directory() -> Scratch {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let path = std::env::temp_dir().join(format!("millrace-test-{}-{number}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&path);
-    std::fs::create_dir_all(&path).unwrap();
-    path
+    let directory = std::env::temp_dir().join(format!("millrace-test-{}-{number}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir_all(&directory).unwrap();
+    Scratch { path: directory.clone(), directory }
 }
 
 /// Waits until something holds; gives up, loudly, only long after any machine would have got there.
