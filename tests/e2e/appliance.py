@@ -34,9 +34,12 @@ class Appliance:
     """A millrace in a namespace."""
 
     _count = 0
+    # The one made last, for whoever reports a failure.
+    latest = None
 
     def __init__(self, namespace, config, name=None):
         Appliance._count += 1
+        Appliance.latest = self
         self.name = f"{name or 'appliance'}-{os.getpid()}-{Appliance._count}"
         self.namespace = namespace
         self.process = None
@@ -158,12 +161,16 @@ class Appliance:
         """SIGTERM; returns the exit code and all it printed."""
         if self.process.poll() is None:
             self.signal(signal.SIGTERM)
+        return self.wait(seconds)
+
+    def wait(self, seconds=STOP_SECONDS):
+        """Waits for its end; returns the exit code and all it printed."""
         try:
             code = self.process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            raise AssertionError(f"still running {seconds} s after SIGTERM:\n{self.log_text()}") from None
+            raise AssertionError(f"still running after {seconds} s:\n{self.log_text()}") from None
         return code, self.log_text()
 
     def kill(self):

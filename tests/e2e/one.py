@@ -19,11 +19,12 @@ class Lines(unittest.TestResult):
         super().__init__()
         self.counts = {"passed": 0, "failed": 0, "skipped": 0}
         self.began = {}
+        # Of the appliances that were there when a test failed.
+        self.logs = set()
 
     def startTest(self, test):
         super().startTest(test)
         self.began[test.id()] = time.monotonic()
-        self.failed_part = False
 
     def line(self, verdict, test, more=""):
         name = test.id().split(".", 1)[-1] if hasattr(test, "_testMethodName") else str(test)
@@ -37,6 +38,8 @@ class Lines(unittest.TestResult):
     def failed(self, test, error):
         self.counts["failed"] += 1
         self.line("FAIL", test)
+        if appliance.Appliance.latest is not None:
+            self.logs.add(appliance.Appliance.latest.log)
         print("        " + self._exc_info_to_string(error, test).strip().replace("\n", "\n        "), flush=True)
 
     def addFailure(self, test, error):
@@ -59,8 +62,8 @@ def main(module, result_file):
     faulthandler.dump_traceback_later(290, exit=True)
     result = Lines()
     unittest.defaultTestLoader.loadTestsFromName(module).run(result)
-    if result.counts["failed"]:
-        for log in sorted(appliance.run_dir().glob("*.log")):
+    for log in sorted(result.logs):
+        if log.exists():
             text = log.read_text(errors="replace").splitlines()
             print(f"  the end of {log.name}:")
             print("".join(f"    | {line}\n" for line in text[-LOG_LINES:]), end="")

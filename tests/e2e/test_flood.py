@@ -96,11 +96,13 @@ class SynFlood(ApplianceCase):
 
 class FlowLimit(ApplianceCase):
     services = [ECHO]
-    extra = {"limits": {"flows": 64, "half_open": 64}, "udp": {"idle_timeout": "1s"}}
+    extra = {"limits": {"flows": 64, "half_open": 64}, "udp": {"idle_timeout": "5s"}}
 
     def test_flow_table_is_bounded(self):
-        answers = [clients.datagram(V4, 7, b"x", timeout=0.1) for _ in range(80)]
-        self.assertEqual(answers[:60], [b"x"] * 60)
-        self.assertIn(None, answers[64:])
-        self.assertGreater(self.appliance.drops()[0].get("flow_limit", 0), 0)
-        self.eventually(lambda: clients.datagram(V4, 7, b"y") == b"y", "old flows make room", 15)
+        answered = sum(clients.datagram(V4, 7, b"x", timeout=0.05) == b"x" for _ in range(80))
+        self.assertGreaterEqual(answered, 16)
+        self.assertLessEqual(answered, 64)
+        self.eventually(
+            lambda: self.appliance.drops()[0].get("flow_limit", 0) == 80 - answered, "the others are refused by name"
+        )
+        self.eventually(lambda: clients.datagram(V4, 7, b"y", timeout=0.2) == b"y", "old flows make room", 15)

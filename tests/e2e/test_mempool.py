@@ -15,7 +15,7 @@ SIZE = 1 << 20
 
 class TinyMempool(ApplianceCase):
     workers = [0, 1]
-    port = {"rx_queues": 1}
+    port = {"rx_queues": 1, "rx_descriptors": 64, "tx_descriptors": 64}
     extra = {"mempool": {"mbufs": 512, "cache": 0}}
 
     @classmethod

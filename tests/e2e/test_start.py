@@ -1,5 +1,7 @@
 """What cannot be started says why, where and what to do instead; and touches nothing."""
 
+import json
+import os
 import socket
 import stat
 import subprocess
@@ -8,7 +10,7 @@ import unittest
 import clients
 import net
 from appliance import MILLCTL, MILLRACE, ROOT, Appliance, run_dir
-from rig import ECHO, V4, finish, merged, web
+from rig import ECHO, V4, eventually, finish, merged, web
 
 GOOD = {
     "workers": [1],
@@ -18,7 +20,8 @@ GOOD = {
 
 # A file, the key it must name, and a word of the remedy.
 BAD = {
-    "unknown key": ("workers: [1]\nports: []\nservice: []\n", "service", "services"),
+    "unknown key": ("workers: [1]\nservice: []\nports:\n  - {name: a, device: net_null0, addresses: [10.0.0.2/24]}\n", "service", "services"),
+    "unknown driver": ("workers: [1]\nports:\n  - {name: a, device: net_nonsense0, addresses: [10.0.0.2/24]}\n", "device", "net_tap"),
     "no ports": ("workers: [1]\nports: []\n", "ports", "port"),
     "wrong type": ("workers: [1]\nports: 5\n", "ports", "list"),
     "not an address": ('workers: [1]\nports:\n  - {name: a, device: net_null0, addresses: [10.0.0]}\n', "addresses", "10."),
@@ -101,14 +104,24 @@ class CannotStart(unittest.TestCase):
     def test_interface_that_is_not_there(self):
         self.start_fails(GOOD, "mill")
 
-    def test_driver_that_does_not_exist(self):
-        port = {**GOOD["ports"][0], "device": "net_nonsense0"}
-        self.start_fails({**GOOD, "ports": [port]}, "net_nonsense0")
+    def test_capture_file_that_is_not_there(self):
+        port = {**GOOD["ports"][0], "device": "net_pcap0,rx_pcap=/nonexistent.pcap"}
+        self.start_fails({**GOOD, "ports": [port]}, "net_pcap0")
 
     def test_tap_name_in_use(self):
-        self.far.ip("link", "add", "mill", "type", "dummy")
+        self.far.ip("link", "add", "mill", "type", "veth", "peer", "name", "other")
         port = {**GOOD["ports"][0], "device": "net_tap0,iface=mill"}
         self.start_fails({**GOOD, "ports": [port]}, "mill")
+
+    def test_tap_of_another_millrace(self):
+        port = {**GOOD["ports"][0], "device": "net_tap0,iface=mill", "kernel_addresses": ["10.66.0.1/24"]}
+        first = Appliance(self.far, {**GOOD, "ports": [port]}, "first")
+        self.addCleanup(first.kill)
+        first.start()
+        self.start_fails({**GOOD, "ports": [port], "metrics": {"listen": "127.0.0.1:9465"}}, "mill")
+        with self.far.entered():
+            self.assertEqual(clients.curl(f"http://{V4}/").stdout, "hello\n", "the first one is not disturbed")
+        finish(first)
 
     def test_metrics_address_in_use(self):
         with self.far.entered():
@@ -123,9 +136,6 @@ class CannotStart(unittest.TestCase):
         port = {**GOOD["ports"][0], "device": "net_tap0,iface=mill"}
         directory = run_dir() / "rights"
         directory.mkdir()
-        import json
-        import os
-
         os.chmod(run_dir(), 0o755)
         os.chmod(directory, 0o777)
         config = {**GOOD, "ports": [port], "admin": {"socket": str(directory / "admin.sock")}}
@@ -232,13 +242,12 @@ class Daemon(unittest.TestCase):
             rest = clients.receive_all(connection)
             self.assertEqual(len(first) + rest, size)
             sender.finish()
-        code, text = appliance.stop()
+        code, text = appliance.wait()
         self.assertEqual(code, 0, text)
+        self.assertNotIn("resetting", text)
         self.assertRegex(text, r"(?m)^packet buffers +(\d+) allocated, \1 freed$")
 
     def assertRefused(self):
-        from rig import eventually
-
         def refused():
             try:
                 clients.connect(V4, 80, timeout=1).close()
@@ -289,6 +298,4 @@ class Tools(unittest.TestCase):
         self.assertRegex(done.stdout, r"(?i)hugepages")
 
     def test_schema(self):
-        import json
-
         self.assertIn("properties", json.loads(net.run(MILLRACE, "schema").stdout))
