@@ -92,7 +92,10 @@ class CannotStart(unittest.TestCase):
     def start_fails(self, config, *words):
         appliance = Appliance(self.far, config, "fails")
         self.addCleanup(appliance.kill)
-        done = self.far.run(MILLRACE, "run", str(appliance.conf), check=False, timeout=30)
+        try:
+            done = self.far.run(MILLRACE, "run", str(appliance.conf), check=False, timeout=10)
+        except subprocess.TimeoutExpired:
+            self.fail("it started, or hangs")
         said = done.stdout + done.stderr
         self.assertEqual(done.returncode, 1, said)
         for word in ("fix", *words):
