@@ -1,7 +1,8 @@
 //! Why a packet went nowhere: the worker's part of the closed list of drop reasons (the engine has the rest).
 //!
 //! Invariant: every packet received is delivered or counted under exactly one reason of either part, so that over
-//! all workers rx = delivered + sum of drops (+ what waits in rings and reassembly at that moment).
+//! all workers rx = delivered + sum of drops + fragments held + (steered out - steered in); the last term is what
+//! lies in the rings between workers at that moment.
 
 use crate::fragment::FragmentDrop;
 use crate::icmp::IcmpDrop;
@@ -67,7 +68,8 @@ reasons! {
     FragmentTimeout = "fragment_timeout", "fragments whose datagram was not completed in time";
     FragmentLimit = "fragment_limit", "a fragment that found no free place for reassembly";
     ReplyTooLong = "reply_too_long", "an echo request in fragments whose reply would need fragments: nothing is fragmented on the way out";
-    NoBuffer = "no_buffer_frame", "no transmit buffer was left for an answer below the engine";
+    UdpLoopPort = "udp_loop_port", "a datagram to echo or chargen from a port whose service answers whatever comes: the two would never stop";
+    NoBuffer = "no_buffer_frame", "no buffer was left, or none long enough, for an answer below the engine or a reassembled packet";
 }
 
 impl From<ArpDrop> for DropReason {

@@ -6,9 +6,8 @@
 
 mod error;
 
-use l3l4::{Addr, Protocol};
+use l3l4::{Addr, Protocol, checksum};
 
-use crate::checksum::Sum;
 use crate::neighbour::Owned;
 
 pub use error::{ErrorKind, IcmpError};
@@ -87,11 +86,13 @@ pub fn parse(packet: &[u8], l4_offset: usize, link: u32) -> Result<Icmp, IcmpDro
         [kind, code, _, _, _, _, _, _, ..] => (kind, code),
         _ => return Err(IcmpDrop::Truncated),
     };
-    let sum = match located {
-        Located { v4: true, .. } => Sum::default(),
-        Located { source, destination, .. } => pseudo(source, destination, message.len()),
+    let intact = match located {
+        Located { v4: true, .. } => checksum::is_intact(message),
+        Located { source, destination, .. } => {
+            checksum::verify(source, destination, Protocol::ICMPV6, message)
+        }
     };
-    if !sum.bytes(message).is_valid() {
+    if !intact {
         return Err(IcmpDrop::Checksum);
     }
     let error =
@@ -141,8 +142,11 @@ pub fn echo_reply(packet: &mut [u8], l4_offset: usize, owned: &Owned) -> Result<
     message[0] = if v4 { 0 } else { 129 };
     // Afresh: an incremental update cannot tell the two zeros apart in an all-zero reply (RFC 1624, section 3).
     message[2..4].fill(0);
-    let sum = if v4 { Sum::default() } else { pseudo(destination, source, message_len) };
-    let sum = sum.bytes(message).finish();
+    let sum = if v4 {
+        checksum::header(message)
+    } else {
+        checksum::segment(destination, source, Protocol::ICMPV6, message)
+    };
     message[2..4].copy_from_slice(&sum.to_be_bytes());
     if v4 {
         head[0] = 0x45;
@@ -154,7 +158,7 @@ pub fn echo_reply(packet: &mut [u8], l4_offset: usize, owned: &Owned) -> Result<
         head[10..12].fill(0);
         head[12..16].copy_from_slice(&destination.v4_octets());
         head[16..20].copy_from_slice(&source.v4_octets());
-        let sum = Sum::default().bytes(head).finish();
+        let sum = checksum::header(head);
         head[10..12].copy_from_slice(&sum.to_be_bytes());
     } else {
         // Keeps the traffic class but for the congestion mark; the flow label is the sender's.
@@ -167,10 +171,6 @@ pub fn echo_reply(packet: &mut [u8], l4_offset: usize, owned: &Owned) -> Result<
         head[24..40].copy_from_slice(&source.octets());
     }
     Ok(len)
-}
-
-fn pseudo(source: Addr, destination: Addr, length: usize) -> Sum {
-    Sum::default().pseudo_v6(source, destination, length as u32, Protocol::ICMPV6.0)
 }
 
 fn locate(packet: &[u8], l4_offset: usize) -> Result<Located, IcmpDrop> {

@@ -5,7 +5,6 @@
 
 pub mod appliance;
 pub mod application;
-pub mod checksum;
 pub mod drop;
 pub mod fragment;
 pub mod frame;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 /// Commands that may wait at a worker.
-const WAITING: usize = 64;
+pub(crate) const WAITING: usize = 64;
 
 /// A flow as a worker reports it.
 #[derive(Clone, Debug)]

@@ -100,6 +100,7 @@ impl Dataplane {
     /// # Errors
     /// [`StartError`], after everything that was started has been stopped again.
     pub fn start(settings: Settings) -> Result<Self, StartError> {
+        check(&settings)?;
         let settings = Arc::new(settings);
         let eal = Arc::new(Eal::init(&settings.eal).during(|| "starting DPDK's EAL".into())?);
         let pools = pools(&eal, &settings)?;
@@ -260,22 +261,51 @@ impl Drop for Dataplane {
     }
 }
 
-/// One pool per worker, with buffers as long as the largest MTU needs.
-fn pools(eal: &Eal, settings: &Settings) -> Result<Vec<Mempool>, StartError> {
+/// Workers that the redirection table can spread flows over.
+const MOST_WORKERS: usize = 128;
+
+/// What need not wait for DPDK to be refused.
+fn check(settings: &Settings) -> Result<(), StartError> {
+    let count = settings.cpus.len();
+    if count == 0 || count > MOST_WORKERS {
+        let why = format!("{count} CPUs are named for them");
+        return Err(StartError::new(
+            "the workers",
+            why,
+            format!("name 1 to {MOST_WORKERS} under `workers:`"),
+        ));
+    }
+    for (i, port) in settings.ports.iter().enumerate() {
+        if let Some(other) = settings.ports[..i].iter().find(|other| other.device == port.device) {
+            return Err(StartError::new(
+                format!("port `{}`", port.name),
+                format!("its device {} is that of port `{}` already", port.device, other.name),
+                "give every port a device of its own, or put several networks on one port",
+            ));
+        }
+    }
+    buffer_size(settings).map(|_| ())
+}
+
+/// Bytes of each packet buffer, headroom included.
+fn buffer_size(settings: &Settings) -> Result<u16, StartError> {
     let largest = settings.ports.iter().map(|port| port.mtu).max().unwrap_or(1500);
     // Headroom, Ethernet and VLAN headers, and what drivers like to have behind.
     let needed = largest.saturating_add(dpdk_ffi::mempool::HEADROOM + 64);
-    let data_room = match settings.data_room {
-        0 => needed.max(2048 + dpdk_ffi::mempool::HEADROOM),
-        given if given < needed => {
-            return Err(StartError::new(
-                "packet buffers",
-                format!("`mempool.data_room` is {given} bytes, but an MTU of {largest} needs {needed}"),
-                "write `data_room: auto`",
-            ));
-        }
-        given => given,
-    };
+    match settings.data_room {
+        0 => Ok(needed.max(2048 + dpdk_ffi::mempool::HEADROOM)),
+        given if given < needed => Err(StartError::new(
+            "packet buffers",
+            format!("`mempool.data_room` is {given} bytes, but an MTU of {largest} needs {needed}"),
+            "write `data_room: auto`",
+        )),
+        given => Ok(given),
+    }
+}
+
+/// One pool per worker, with buffers as long as the largest MTU needs.
+fn pools(eal: &Eal, settings: &Settings) -> Result<Vec<Mempool>, StartError> {
+    let data_room = buffer_size(settings)?;
     (0..settings.cpus.len())
         .map(|worker| {
             let options =

@@ -12,7 +12,7 @@ use dpdk_ffi::eal::Eal;
 use dpdk_ffi::mempool::Mempool;
 use dpdk_ffi::offload::TxOffloads;
 use dpdk_ffi::port::{
-    Effective, OffloadRequest, Port, PortId, PortInfo, PortOptions, RssRequest, Started, find_port, port_info,
+    Effective, OffloadRequest, Port, PortInfo, PortOptions, RssRequest, Started, find_port, port_info,
 };
 use dpdk_ffi::rss::RssTypes;
 
@@ -24,7 +24,6 @@ const SHARED_MAC: &[&str] = &["net_tap"];
 /// A port that is up.
 pub(crate) struct OpenPort {
     pub(crate) port: Port<Started>,
-    pub(crate) id: PortId,
     pub(crate) info: PortInfo,
     pub(crate) effective: Effective,
     pub(crate) steering: Steering,
@@ -67,7 +66,7 @@ pub(crate) fn open(eal: &Eal, settings: &PortSettings, pools: &[Mempool]) -> Res
     let effective = port.effective().clone();
     let steering = choose(settings, &info, &effective, workers)?;
     let side = side(settings, &info, &effective, steering)?;
-    Ok(OpenPort { port, id, info, effective, steering, side })
+    Ok(OpenPort { port, info, effective, steering, side })
 }
 
 /// How packets of this port find their owner.

@@ -36,8 +36,6 @@ pub(crate) struct Kit {
     neighbours: Arc<NeighbourTable>,
     outlook: Arc<Outlook>,
     mailbox: Arc<Mailbox>,
-    port_numbers: Vec<u16>,
-    dpdk_ports: Vec<u16>,
 }
 
 /// Deals everything out.
@@ -54,11 +52,6 @@ pub(crate) fn wire(
     let toeplitz = Toeplitz::new(&SYMMETRIC_KEY)
         .map_err(|why| StartError::new("software RSS", why.to_string(), "report this as a defect"))?;
     let toeplitz = Arc::new(toeplitz);
-    let dpdk_ports: Vec<u16> = ports.iter().map(|port| port.id.index()).collect();
-    let mut port_numbers = vec![0; dpdk_ports.iter().map(|id| usize::from(*id) + 1).max().unwrap_or(0)];
-    for (number, id) in dpdk_ports.iter().enumerate() {
-        port_numbers[usize::from(*id)] = number as u16;
-    }
     let mut rings = rings(eal, settings, ports, workers)?;
     let mut exits = exits(eal, settings, ports, workers, &mut rings)?;
     let sides: Vec<Side> = ports.iter().map(|port| port.side.clone()).collect();
@@ -83,8 +76,6 @@ pub(crate) fn wire(
             neighbours: Arc::clone(neighbours),
             outlook: Arc::clone(&handle.outlook),
             mailbox: Arc::clone(&handle.mailbox),
-            port_numbers: port_numbers.clone(),
-            dpdk_ports: dpdk_ports.clone(),
         });
     }
     Ok(kits)
@@ -214,8 +205,6 @@ impl Kit {
             neighbours: self.neighbours,
             outlook: self.outlook,
             mailbox: self.mailbox,
-            port_numbers: self.port_numbers,
-            dpdk_ports: self.dpdk_ports,
             mtus: s.ports.iter().map(|port| port.mtu).collect(),
             idle: Idle { spin_turns: s.spin_turns, max_sleep: s.max_sleep },
         })

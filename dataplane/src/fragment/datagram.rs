@@ -6,7 +6,7 @@
 
 use super::FragmentDrop;
 use super::header::{Fragment, HEADROOM, Key, V6_HEADER};
-use crate::checksum::Sum;
+use l3l4::checksum;
 
 const BLOCK: usize = 8;
 
@@ -171,7 +171,7 @@ impl Datagram {
             header[2..4].copy_from_slice(&field.to_be_bytes());
             header[6..8].fill(0);
             header[10..12].fill(0);
-            let sum = Sum::default().bytes(header).finish();
+            let sum = checksum::header(header);
             header[10..12].copy_from_slice(&sum.to_be_bytes());
         } else {
             header[4..6].copy_from_slice(&field.to_be_bytes());

@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::checksum::Sum;
+use l3l4::checksum;
 
 const TIMEOUT: u64 = 30_000_000;
 
@@ -32,7 +32,7 @@ fn v4(source: [u8; 4], id: u16, offset: usize, more: bool, payload: &[u8]) -> Ve
     packet.extend(source);
     packet.extend([10, 0, 0, 2]);
     packet.extend(payload);
-    let sum = Sum::default().bytes(&packet[..20]).finish();
+    let sum = checksum::header(&packet[..20]);
     packet[10..12].copy_from_slice(&sum.to_be_bytes());
     packet
 }

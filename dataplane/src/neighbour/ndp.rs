@@ -4,11 +4,10 @@
 //! Invariant: nothing that failed a check of RFC 4861, section 7.1, is returned by [`parse`]; router messages and
 //! redirects are dropped by name and obeyed never, because routes are configured.
 
-use l3l4::{Addr, Protocol};
+use l3l4::{Addr, Protocol, checksum};
 
 use super::owned::{group_mac, solicited_node};
 use super::{Learned, Learning, Mac, Owned, ShortBuffer, Verdict};
-use crate::checksum::Sum;
 
 const HEADER: usize = 40;
 /// Type, code, checksum, flags, target.
@@ -128,11 +127,7 @@ pub fn parse(packet: &[u8], ethernet_source: Mac) -> Result<Ndp, NdpDrop> {
     if header[7] != 255 {
         return Err(NdpDrop::HopLimit);
     }
-    if !Sum::default()
-        .pseudo_v6(source, destination, length as u32, Protocol::ICMPV6.0)
-        .bytes(body)
-        .is_valid()
-    {
+    if !checksum::verify(source, destination, Protocol::ICMPV6, body) {
         return Err(NdpDrop::Checksum);
     }
     match kind {
@@ -307,8 +302,8 @@ fn write(
     body[8..24].copy_from_slice(&target.octets());
     body[24..26].copy_from_slice(&[option, 1]);
     body[26..32].copy_from_slice(&mac.0);
-    let sum = Sum::default().pseudo_v6(source, destination, body_len as u32, Protocol::ICMPV6.0).bytes(body);
-    body[2..4].copy_from_slice(&sum.finish().to_be_bytes());
+    let sum = checksum::segment(source, destination, Protocol::ICMPV6, body);
+    body[2..4].copy_from_slice(&sum.to_be_bytes());
     Ok(NDP_LEN)
 }
 

@@ -18,6 +18,11 @@ use dpdk_ffi::mempool::Mempool;
 use l3l4::{Callbacks, CloseReason, Conn, Datagram, FlowId, FlowKey, Protocol, TxMeta, Verdict};
 use std::sync::Arc;
 
+/// UDP ports of services that answer unasked-for datagrams, errors with errors among them: echo, active users,
+/// daytime, quote of the day, chargen, time, DNS, TFTP, NTP. No client of ours sends from them. A bit for each.
+const LOOP_PORTS: u128 =
+    1 << 7 | 1 << 11 | 1 << 13 | 1 << 17 | 1 << 19 | 1 << 37 | 1 << 53 | 1 << 69 | 1 << 123;
+
 /// Buffers taken from the pool at a time.
 const STASH: usize = 32;
 
@@ -52,8 +57,18 @@ pub(crate) struct Context {
     companions: Vec<Companion>,
     /// The station the packet at hand came from.
     pub(crate) sender: Mac,
-    /// Sending of its own accord: then a full outbox holds the engine back instead of costing packets.
-    pub(crate) in_turn: bool,
+    turn: Turn,
+}
+
+/// How much the engine may send just now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// It answers packets: where an outbox is full an answer is lost, like any packet.
+    Answering,
+    /// It sends of its own accord: a full outbox holds it back instead of costing packets.
+    Sending,
+    /// An outbox was full; no more in this turn.
+    HeldBack,
 }
 
 impl Context {
@@ -76,7 +91,7 @@ impl Context {
             current: 0,
             companions: Vec::with_capacity(flows),
             sender: Mac::default(),
-            in_turn: false,
+            turn: Turn::Answering,
         }
     }
 
@@ -137,6 +152,48 @@ impl Context {
         self.outboxes[port].push(packet, &mut self.ports[port]);
     }
 
+    /// Until [`Context::end_turn`] the engine sends of its own accord.
+    pub(crate) fn begin_turn(&mut self) {
+        self.turn = Turn::Sending;
+    }
+
+    /// Sends what has been collected.
+    pub(crate) fn end_turn(&mut self) {
+        self.turn = Turn::Answering;
+        self.flush();
+    }
+
+    /// Whether the engine has to wait for room; found out at most once per turn, however many flows ask.
+    fn is_held_back(&mut self) -> bool {
+        if self.turn == Turn::Sending && self.outboxes.iter().any(Outbox::is_busy) {
+            self.flush();
+            if self.outboxes.iter().any(Outbox::is_busy) {
+                self.turn = Turn::HeldBack;
+            }
+        }
+        self.turn == Turn::HeldBack
+    }
+
+    /// Whether a datagram from this port to its service could go round for ever: the other end may be a server that
+    /// answers whatever it gets, asked in our name by somebody else (RFC 862 and RFC 864 say nothing of it; inetd
+    /// and its kin refuse such sources).
+    #[inline]
+    pub(crate) fn may_loop(&self, key: &FlowKey) -> bool {
+        key.remote_port < 128
+            && LOOP_PORTS >> key.remote_port & 1 != 0
+            && key.protocol == Protocol::UDP
+            && self.answers_anything(key)
+    }
+
+    #[cold]
+    fn answers_anything(&self, key: &FlowKey) -> bool {
+        let Some(services) = self.services_now() else { return false };
+        let rule = services.policy.lookup(key, key.port_index() as u16, key.vlan());
+        let service = rule.and_then(|rule| services.services.get(usize::from(rule.service)));
+        let application = service.and_then(|service| service.application.as_ref());
+        application.is_some_and(|application| matches!(application.name(), "echo" | "chargen"))
+    }
+
     fn services_now(&self) -> Option<&Arc<Services>> {
         self.editions[usize::from(self.current)].as_ref().map(|edition| &edition.services)
     }
@@ -170,11 +227,8 @@ impl Callbacks for Context {
 
     #[inline]
     fn l3_tx_buffer(&mut self) -> Option<Mbuf> {
-        if self.in_turn && self.outboxes.iter().any(Outbox::is_full) {
-            self.flush();
-            if self.outboxes.iter().any(Outbox::is_full) {
-                return None;
-            }
+        if self.turn != Turn::Answering && self.is_held_back() {
+            return None;
         }
         self.buffer()
     }

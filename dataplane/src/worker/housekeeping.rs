@@ -4,7 +4,7 @@
 
 use crate::drop::{DropReason, all_reasons};
 use crate::frame::ethertype;
-use crate::mailbox::{Command, FlowFilter, FlowView};
+use crate::mailbox::{self, Command, FlowFilter, FlowView};
 use crate::neighbour::{Mac, Probe, arp, ndp};
 use crate::report::Report;
 use crate::worker::Worker;
@@ -34,7 +34,8 @@ impl Worker {
     pub(crate) fn housekeeping(&mut self) {
         let now = self.now;
         self.outlook.beat(now.micros());
-        while let Some(command) = self.mailbox.take() {
+        for _ in 0..mailbox::WAITING {
+            let Some(command) = self.mailbox.take() else { break };
             self.obey(command);
         }
         self.list_on();
@@ -56,7 +57,10 @@ impl Worker {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Flows { filter, most, answer } => {
-                self.listing = Some(Listing { filter, most, next: 0, found: Vec::new(), answer });
+                // One too many goes unanswered, which who asked sees at once.
+                if self.listings.len() < mailbox::WAITING {
+                    self.listings.push_back(Listing { filter, most, next: 0, found: Vec::new(), answer });
+                }
             }
             Command::Services(services) => {
                 self.cx.exchange(services);
@@ -68,9 +72,9 @@ impl Worker {
         }
     }
 
-    /// Goes on with a list of flows; sends it when it is full or at its end.
+    /// Goes on with the first list of flows asked for; sends it when it is full or at its end.
     fn list_on(&mut self) {
-        let Some(listing) = &mut self.listing else { return };
+        let Some(listing) = self.listings.front_mut() else { return };
         let (worker, most) = (self.index, listing.most);
         let Listing { filter, found, .. } = listing;
         let next = self.engine.scan(listing.next, SLOTS_PER_STEP, self.now, |flow| {
@@ -92,7 +96,7 @@ impl Worker {
         match next {
             Some(next) if listing.found.len() < most => listing.next = next,
             _ => {
-                if let Some(listing) = self.listing.take() {
+                if let Some(listing) = self.listings.pop_front() {
                     // Nobody there to take it: not our concern.
                     let _ = listing.answer.try_send(listing.found);
                 }

@@ -45,6 +45,8 @@ pub(crate) struct Job {
     pub(crate) headers: Headers,
     /// The flow table's hash, of TCP and UDP.
     pub(crate) hash: u32,
+    /// Number of the port it came in on.
+    pub(crate) port: usize,
 }
 
 /// Places for the jobs of one burst, used again for each.
@@ -61,26 +63,37 @@ pub(crate) enum Origin {
     Worker { asked: u16 },
 }
 
+/// The way to another worker.
+#[derive(Clone, Copy)]
+pub(crate) enum Way {
+    /// The owner of the flow.
+    Owner(u16),
+    /// The next one to ask, after so many.
+    Next(usize),
+}
+
 impl Worker {
     /// Deals with a burst and leaves it empty.
     pub(crate) fn receive(&mut self, burst: &mut Burst, origin: Origin) {
         // Taken out, so that the jobs and the rest of the worker can be borrowed at once.
         let mut jobs = std::mem::take(&mut self.jobs);
+        if let Origin::Port(port) = origin {
+            let counters = &mut self.cx.ports[port];
+            counters.rx_packets += burst.len() as u64;
+            counters.rx_bytes += burst.iter().map(|mbuf| u64::from(mbuf.pkt_len())).sum::<u64>();
+        }
         for (mbuf, job) in burst.iter_mut().zip(&mut jobs) {
-            let port = match origin {
-                Origin::Port(port) => {
-                    let counters = &mut self.cx.ports[port];
-                    counters.rx_packets += 1;
-                    counters.rx_bytes += u64::from(mbuf.pkt_len());
-                    port
-                }
-                Origin::Worker { .. } => usize::from(self.port_numbers[usize::from(mbuf.port())]),
+            job.port = match origin {
+                Origin::Port(port) => port,
+                Origin::Worker { .. } => usize::from(mbuf.port()),
             };
-            job.kind = self.read(mbuf, port, origin, job);
+            job.kind = self.read(mbuf, origin, job);
         }
         let mut done: Burst = ArrayVec::new();
         for (mbuf, job) in burst.drain(..).zip(&jobs) {
-            done.extend(self.deal(mbuf, job, origin));
+            if let Some(mbuf) = self.deal(mbuf, job, origin) {
+                done.push(mbuf);
+            }
         }
         self.jobs = jobs;
         Mbuf::free_bulk(&mut done);
@@ -93,15 +106,17 @@ impl Worker {
 
     /// First pass: what is this, whose is it, where in the flow table would it be?
     #[inline]
-    fn read(&self, mbuf: &mut Mbuf, port: usize, origin: Origin, job: &mut Job) -> Kind {
+    fn read(&self, mbuf: &mut Mbuf, origin: Origin, job: &mut Job) -> Kind {
         if !mbuf.is_contiguous() && !mbuf.linearize() {
             return Kind::Drop(DropReason::NotContiguous);
         }
-        match frame::parse(mbuf.data(), mbuf.vlan_stripped()) {
+        let bytes = mbuf.data();
+        match frame::parse(bytes, mbuf.vlan_stripped()) {
             Ok(frame) => job.frame = frame,
             Err(reason) => return Kind::Drop(reason),
         }
-        let (side, frame) = (&self.cx.sides[port], &job.frame);
+        let Job { port, frame, headers: h, .. } = job;
+        let (port, side) = (*port, &self.cx.sides[*port]);
         let group = frame.destination.0[0] & 1 != 0;
         if !group && frame.destination != side.mac {
             return Kind::Drop(DropReason::NotOurMac);
@@ -109,20 +124,21 @@ impl Worker {
         if side.segment(frame.vlan).is_none() {
             return Kind::Drop(DropReason::VlanUnknown);
         }
-        match frame.ethertype {
-            ethertype::IPV4 | ethertype::IPV6 => {}
+        let packet = &bytes[frame.payload..];
+        let version = match frame.ethertype {
+            ethertype::IPV4 => 4,
+            ethertype::IPV6 if is_ndp(packet) => return Kind::Ndp,
+            ethertype::IPV6 => 6,
             ethertype::ARP => return Kind::Arp,
             _ => return Kind::Drop(DropReason::EtherType),
-        }
-        let packet = &mbuf.data()[frame.payload..];
-        if is_ndp(packet) {
-            return Kind::Ndp;
-        }
+        };
         if group {
             return Kind::Drop(DropReason::Broadcast);
         }
+        if packet.first().is_some_and(|first| first >> 4 != version) {
+            return Kind::EngineDrop(l3l4::DropReason::IpVersion);
+        }
         let link = port as u32 | u32::from(frame.vlan) << 16;
-        let h = &mut job.headers;
         match packet::read(packet, link, verified(mbuf), h) {
             Ok(Class::Whole) if matches!(h.key.protocol, Protocol::TCP | Protocol::UDP) => {
                 if let Some(other) = self.owner(port, origin, h) {
@@ -166,9 +182,12 @@ impl Worker {
         let h = &job.headers;
         match job.kind {
             Kind::Flow => {
+                if self.cx.may_loop(&h.key) {
+                    self.dropped(DropReason::UdpLoopPort);
+                    return Some(mbuf);
+                }
                 if let Some(asked) = self.ask_next(h, job.hash, origin) {
-                    self.cx.counters.passed_on += 1;
-                    self.rings.next[asked].push(mbuf);
+                    self.hand_on(mbuf, Way::Next(asked), job.port);
                     return None;
                 }
                 let packet = &mut mbuf.data_mut()[job.frame.payload..];
@@ -176,8 +195,8 @@ impl Worker {
                 let _ = self.engine.rx(&mut self.cx, self.now, packet, h, job.hash);
             }
             Kind::Icmp => return self.icmp(mbuf, &job.frame, h),
-            Kind::Arp => return self.arp(mbuf, &job.frame),
-            Kind::Ndp => return self.ndp(mbuf, &job.frame),
+            Kind::Arp => return self.arp(mbuf, job),
+            Kind::Ndp => return self.ndp(mbuf, job),
             Kind::Fragment => self.fragment(&mbuf, &job.frame, h),
             Kind::Other => {
                 if self.is_ours(h) {
@@ -186,13 +205,10 @@ impl Worker {
                 }
                 let _ = self.engine.refuse(l3l4::DropReason::Protocol);
             }
-            Kind::Steer(owner) => match self.rings.owners.get_mut(usize::from(owner)) {
-                Some(Some(outlet)) => {
-                    outlet.push(mbuf);
-                    return None;
-                }
-                _ => self.dropped(DropReason::SteerFull),
-            },
+            Kind::Steer(owner) => {
+                self.hand_on(mbuf, Way::Owner(owner), job.port);
+                return None;
+            }
             Kind::Drop(reason) => self.dropped(reason),
             Kind::Unread => {}
             Kind::EngineDrop(reason) => {
@@ -202,9 +218,23 @@ impl Worker {
         Some(mbuf)
     }
 
+    /// Hands a packet to another worker at the end of the burst.
+    pub(crate) fn hand_on(&mut self, mbuf: Mbuf, way: Way, port: usize) {
+        let outlet = match way {
+            Way::Owner(owner) => self.rings.owners.get_mut(usize::from(owner)).and_then(Option::as_mut),
+            Way::Next(asked) => {
+                self.cx.counters.passed_on += 1;
+                self.rings.next.get_mut(asked)
+            }
+        };
+        if !outlet.is_some_and(|outlet| outlet.push(mbuf, port)) {
+            self.dropped(DropReason::SteerFull);
+        }
+    }
+
     /// Whether the next worker is to be asked for this packet's flow, and how many have been asked before: the port
     /// spreads flows as it likes, and under pressure may put a packet into another queue than its flow's.
-    fn ask_next(&self, h: &Headers, hash: u32, origin: Origin) -> Option<usize> {
+    pub(crate) fn ask_next(&self, h: &Headers, hash: u32, origin: Origin) -> Option<usize> {
         let asked = match origin {
             Origin::Worker { asked } => usize::from(asked),
             Origin::Port(_) => 0,

@@ -6,25 +6,37 @@
 use crate::drop::DropReason;
 use crate::fragment::Outcome;
 use crate::frame::{self, Frame, ethertype};
-use crate::icmp::{self, Icmp};
+use crate::icmp::{self, Icmp, IcmpDrop};
 use crate::neighbour::arp::{self, ArpPacket};
-use crate::neighbour::ndp::{self, Ndp};
+use crate::neighbour::ndp::{self, Ndp, Solicitation, Written};
 use crate::neighbour::{LearnOutcome, Mac, Verdict};
 use crate::settings::Steering;
 use crate::worker::Worker;
+use crate::worker::ingress::{Job, Origin, Way};
 use dpdk_ffi::mbuf::Mbuf;
 use l3l4::packet::{self, Headers, Parsed};
 use l3l4::{Protocol, RxChecksum, Unreachable};
 
-impl Worker {
-    fn port_of(&self, mbuf: &Mbuf) -> usize {
-        usize::from(self.port_numbers[usize::from(mbuf.port())])
-    }
+/// Where a reassembled packet is dealt with.
+enum Place {
+    Here,
+    /// Handed to another worker.
+    Gone,
+    /// It belongs to another worker, and no buffer takes it there.
+    Nowhere,
+}
 
-    /// Sends back the frame at hand with `len` bytes of new payload.
-    fn send_back(&mut self, mut mbuf: Mbuf, frame: &Frame, len: usize, to: Mac, kind: u16) -> Option<Mbuf> {
-        let port = self.port_of(&mbuf);
-        let link = port as u32 | u32::from(frame.vlan) << 16;
+impl Worker {
+    /// Sends back the frame at hand, by the link it came in on, with `len` bytes of new payload.
+    fn send_back(
+        &mut self,
+        mut mbuf: Mbuf,
+        frame: &Frame,
+        link: u32,
+        len: usize,
+        to: Mac,
+        kind: u16,
+    ) -> Option<Mbuf> {
         // The payload stays where it is; the old header goes, and one of the right length comes.
         if !mbuf.adj(frame.payload as u16) || !mbuf.set_len(len as u16) {
             self.dropped(DropReason::NoBuffer);
@@ -49,8 +61,9 @@ impl Worker {
         verdict.reply
     }
 
-    pub(crate) fn arp(&mut self, mut mbuf: Mbuf, frame: &Frame) -> Option<Mbuf> {
-        let port = self.port_of(&mbuf);
+    pub(crate) fn arp(&mut self, mut mbuf: Mbuf, job: &Job) -> Option<Mbuf> {
+        let Job { frame, port, .. } = job;
+        let port = *port;
         let own = self.cx.sides[port].mac;
         let Some(segment) = self.cx.sides[port].segment(frame.vlan) else { return Some(mbuf) };
         let judged = ArpPacket::parse(&mbuf.data()[frame.payload..], frame.source).and_then(|request| {
@@ -67,7 +80,8 @@ impl Worker {
                     let written = arp::write_reply(&mut mbuf.data_mut()[frame.payload..], own, &request);
                     if let Ok(len) = written {
                         self.cx.counters.neighbour_replies += 1;
-                        return self.send_back(mbuf, frame, len, request.sender_mac, ethertype::ARP);
+                        let to = request.sender_mac;
+                        return self.send_back(mbuf, frame, link_of(port, frame), len, to, ethertype::ARP);
                     }
                     self.dropped(DropReason::NoBuffer);
                 } else {
@@ -79,8 +93,9 @@ impl Worker {
         Some(mbuf)
     }
 
-    pub(crate) fn ndp(&mut self, mut mbuf: Mbuf, frame: &Frame) -> Option<Mbuf> {
-        let port = self.port_of(&mbuf);
+    pub(crate) fn ndp(&mut self, mbuf: Mbuf, job: &Job) -> Option<Mbuf> {
+        let Job { frame, port, .. } = job;
+        let port = *port;
         let own = self.cx.sides[port].mac;
         let Some(segment) = self.cx.sides[port].segment(frame.vlan) else { return Some(mbuf) };
         let judged = ndp::parse(&mbuf.data()[frame.payload..], frame.source).and_then(|message| {
@@ -95,27 +110,12 @@ impl Worker {
         });
         match judged {
             Ok((message, verdict)) => {
-                // The answer may be longer than the question, which need not name its sender.
-                let owned = segment.owned.clone();
                 if !self.learn(port, frame.vlan, &verdict) {
                     if !verdict.conflict {
                         self.dropped(DropReason::NdpOther);
                     }
                 } else if let (true, Ndp::Solicitation(asked)) = (verdict.reply, message) {
-                    let fits = mbuf.set_len((frame.payload + ndp::NDP_LEN) as u16);
-                    if let (true, Ok(written)) =
-                        (fits, ndp::write_reply(&mut mbuf.data_mut()[frame.payload..], own, &owned, &asked))
-                    {
-                        self.cx.counters.neighbour_replies += 1;
-                        return self.send_back(
-                            mbuf,
-                            frame,
-                            written.len,
-                            written.destination,
-                            ethertype::IPV6,
-                        );
-                    }
-                    self.dropped(DropReason::NoBuffer);
+                    return self.advertise(mbuf, job, &asked);
                 } else {
                     self.cx.counters.delivered += 1;
                 }
@@ -123,6 +123,23 @@ impl Worker {
             Err(why) => self.dropped(why.into()),
         }
         Some(mbuf)
+    }
+
+    /// Answers a solicitation in its own packet.
+    fn advertise(&mut self, mut mbuf: Mbuf, job: &Job, asked: &Solicitation) -> Option<Mbuf> {
+        let (frame, side) = (&job.frame, &self.cx.sides[job.port]);
+        // The answer may be longer than the question, which need not name its sender.
+        let fits = mbuf.set_len((frame.payload + ndp::NDP_LEN) as u16);
+        let written = side.segment(frame.vlan).filter(|_| fits).and_then(|segment| {
+            let packet = &mut mbuf.data_mut()[frame.payload..];
+            ndp::write_reply(packet, side.mac, &segment.owned, asked).ok()
+        });
+        let Some(Written { len, destination }) = written else {
+            self.dropped(DropReason::NoBuffer);
+            return Some(mbuf);
+        };
+        self.cx.counters.neighbour_replies += 1;
+        self.send_back(mbuf, frame, link_of(job.port, frame), len, destination, ethertype::IPV6)
     }
 
     pub(crate) fn icmp(&mut self, mut mbuf: Mbuf, frame: &Frame, h: &Headers) -> Option<Mbuf> {
@@ -147,7 +164,7 @@ impl Worker {
         match icmp::echo_reply(packet, usize::from(h.l4), &segment.owned) {
             Ok(len) => {
                 self.cx.counters.icmp_echoes += 1;
-                self.send_back(mbuf, frame, len, frame.source, frame.ethertype)
+                self.send_back(mbuf, frame, h.key.link, len, frame.source, frame.ethertype)
             }
             Err(why) => {
                 self.dropped(why.into());
@@ -188,13 +205,23 @@ impl Worker {
         let known = RxChecksum { ip_good: true, l4_good: false };
         let outcome = match packet::parse(packet, link, known) {
             Ok(Parsed::Whole(h)) if matches!(h.key.protocol, Protocol::TCP | Protocol::UDP) => {
-                if self.hand_over(packet, frame, &h) {
-                    // One packet goes on, to be counted where it ends.
-                    self.cx.counters.delivered += fragments - 1;
+                let hash = self.engine.prepare(&h.key);
+                if self.cx.may_loop(&h.key) {
+                    self.drops[DropReason::UdpLoopPort.index()] += fragments;
                     return;
                 }
-                let hash = self.engine.prepare(&h.key);
-                self.engine.rx(&mut self.cx, self.now, packet, &h, hash)
+                match self.hand_over(packet, frame, &h, hash) {
+                    Place::Here => self.engine.rx(&mut self.cx, self.now, packet, &h, hash),
+                    Place::Gone => {
+                        // One packet goes on, to be counted where it ends.
+                        self.cx.counters.delivered += fragments - 1;
+                        return;
+                    }
+                    Place::Nowhere => {
+                        self.drops[DropReason::NoBuffer.index()] += fragments;
+                        return;
+                    }
+                }
             }
             Ok(Parsed::Whole(h)) => {
                 self.echo_whole(packet, frame, &h, fragments);
@@ -215,46 +242,50 @@ impl Worker {
         }
     }
 
-    /// Hands a reassembled packet to the worker that owns its flow, where that is another one and the packet fits
-    /// one buffer. (A longer datagram is served where it was put together.)
-    fn hand_over(&mut self, packet: &[u8], frame: &Frame, h: &Headers) -> bool {
-        let side = &self.cx.sides[h.key.port_index()];
-        if side.steering == Steering::Queue {
-            return false;
+    /// Hands a reassembled packet to the worker that owns its flow, or may, where that is another one. A datagram
+    /// longer than one buffer is served where it was put together; a segment must not meet another worker's RST.
+    fn hand_over(&mut self, packet: &[u8], frame: &Frame, h: &Headers, hash: u32) -> Place {
+        let port = h.key.port_index();
+        let way = if self.cx.sides[port].steering == Steering::Queue {
+            self.ask_next(h, hash, Origin::Port(port)).map(Way::Next)
+        } else {
+            let owner = self.reta.owner(self.toeplitz.hash(&h.key), self.workers);
+            (owner != self.index).then_some(Way::Owner(owner))
+        };
+        let Some(way) = way else { return Place::Here };
+        match self.framed(packet, frame, h) {
+            Some(copy) => {
+                self.hand_on(copy, way, port);
+                Place::Gone
+            }
+            None if h.key.protocol == Protocol::UDP => Place::Here,
+            None => Place::Nowhere,
         }
-        let owner = self.reta.owner(self.toeplitz.hash(&h.key), self.workers);
-        if owner == self.index || !matches!(self.rings.owners.get(usize::from(owner)), Some(Some(_))) {
-            return false;
+    }
+
+    /// A packet in a buffer of its own, behind the header of the frame its last part came in.
+    fn framed(&mut self, packet: &[u8], frame: &Frame, h: &Headers) -> Option<Mbuf> {
+        let mut copy = self.cx.buffer()?;
+        copy.room_mut().get_mut(..packet.len())?.copy_from_slice(packet);
+        if !copy.set_len(packet.len() as u16) {
+            return None;
         }
-        let mac = side.mac;
-        let Some(mut copy) = self.cx.buffer() else { return false };
-        let port = self.dpdk_ports[h.key.port_index()];
-        let len = packet.len();
-        let Some(room) = copy.room_mut().get_mut(..len) else { return false };
-        room.copy_from_slice(packet);
         let kind = if h.is_v4() { ethertype::IPV4 } else { ethertype::IPV6 };
-        let tagged = frame.vlan != 0;
-        let head = if tagged { frame::HEADER + frame::TAG } else { frame::HEADER };
-        if !copy.set_len(len as u16) {
-            return false;
-        }
-        let Some(header) = copy.prepend(head as u16) else { return false };
-        frame::write(header, mac, frame.source, frame.vlan, kind);
-        copy.set_port(port);
-        if let Some(Some(outlet)) = self.rings.owners.get_mut(usize::from(owner)) {
-            outlet.push(copy);
-        }
-        true
+        let head = if frame.vlan != 0 { frame::HEADER + frame::TAG } else { frame::HEADER };
+        frame::write(copy.prepend(head as u16)?, frame.destination, frame.source, frame.vlan, kind);
+        Some(copy)
     }
 
     /// Answers an echo request that came in fragments, where the answer fits one packet.
     fn echo_whole(&mut self, packet: &mut [u8], frame: &Frame, h: &Headers, fragments: u64) {
         let port = h.key.port_index();
-        let owned = self.cx.sides[port].segment(frame.vlan).map(|segment| segment.owned.clone());
-        let written = match owned {
-            Some(owned) => icmp::parse(packet, usize::from(h.l4), h.key.link)
-                .and_then(|_| icmp::echo_reply(packet, usize::from(h.l4), &owned)),
-            None => return,
+        let segment = self.cx.sides[port].segment(frame.vlan);
+        let written = match (icmp::parse(packet, usize::from(h.l4), h.key.link), segment) {
+            (Ok(Icmp::EchoRequest), Some(segment)) => {
+                icmp::echo_reply(packet, usize::from(h.l4), &segment.owned)
+            }
+            (Ok(_), _) => Err(IcmpDrop::NotOurs),
+            (Err(why), _) => Err(why),
         };
         let fate = match written {
             Ok(len) if len <= usize::from(self.mtus[port]) => match self.cx.buffer() {
@@ -278,4 +309,9 @@ impl Worker {
             Some(reason) => self.drops[reason.index()] += fragments,
         }
     }
+}
+
+/// The link of a frame: port and VLAN.
+fn link_of(port: usize, frame: &Frame) -> u32 {
+    port as u32 | u32::from(frame.vlan) << 16
 }

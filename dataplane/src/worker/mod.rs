@@ -27,11 +27,12 @@ use crate::steer::{Reta, Toeplitz};
 use arrayvec::ArrayVec;
 use core::time::Duration;
 use dpdk_ffi::mbuf::Mbuf;
-use dpdk_ffi::queue::RxQueue;
+use dpdk_ffi::queue::{BURST, RxQueue};
 use hdrhistogram::Histogram;
 use housekeeping::Listing;
 use ingress::{Burst, Job, Origin};
 use l3l4::{Instant, L3l4};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// When a worker with nothing to do sleeps.
@@ -58,10 +59,6 @@ pub(crate) struct Parts {
     pub(crate) neighbours: Arc<NeighbourTable>,
     pub(crate) outlook: Arc<Outlook>,
     pub(crate) mailbox: Arc<Mailbox>,
-    /// DPDK's port id to our port number.
-    pub(crate) port_numbers: Vec<u16>,
-    /// Our port number to DPDK's port id.
-    pub(crate) dpdk_ports: Vec<u16>,
     pub(crate) mtus: Vec<u16>,
     pub(crate) idle: Idle,
 }
@@ -85,14 +82,12 @@ pub(crate) struct Worker {
     announced: bool,
     outlook: Arc<Outlook>,
     mailbox: Arc<Mailbox>,
-    port_numbers: Vec<u16>,
-    dpdk_ports: Vec<u16>,
     mtus: Vec<u16>,
     idle: Idle,
     jobs: Vec<Job>,
     empty_turns: u32,
     sleep: Duration,
-    listing: Option<Listing>,
+    listings: VecDeque<Listing>,
     aborting: bool,
     stopping: bool,
     next_housekeeping: Instant,
@@ -103,6 +98,8 @@ pub(crate) struct Worker {
 
 /// Neighbour questions sent in one step of housekeeping.
 const PROBES_PER_STEP: usize = 16;
+/// Bursts taken from each relay in one turn: another worker may send more in a turn than it receives.
+const RELAYED_BURSTS: usize = 4;
 const FIRST_SLEEP: Duration = Duration::from_micros(1);
 
 impl Worker {
@@ -126,14 +123,12 @@ impl Worker {
             announced: false,
             outlook: parts.outlook,
             mailbox: parts.mailbox,
-            port_numbers: parts.port_numbers,
-            dpdk_ports: parts.dpdk_ports,
             mtus: parts.mtus,
             idle: parts.idle,
             jobs: ingress::jobs(),
             empty_turns: 0,
             sleep: FIRST_SLEEP,
-            listing: None,
+            listings: VecDeque::new(),
             aborting: false,
             stopping: false,
             next_housekeeping: Instant::default(),
@@ -149,10 +144,9 @@ impl Worker {
         while !self.stopping {
             self.now = self.clock.at(began);
             let packets = self.poll();
-            self.cx.in_turn = true;
+            self.cx.begin_turn();
             self.engine.turn(&mut self.cx, self.now);
-            self.cx.in_turn = false;
-            self.cx.flush();
+            self.cx.end_turn();
             if self.housekeeping_due() {
                 self.housekeeping();
                 self.schedule_housekeeping();
@@ -192,10 +186,15 @@ impl Worker {
             }
         }
         for relay in &mut self.rings.relays {
-            if relay.ring.receive_burst(&mut burst) > 0 {
+            let (outbox, counters) = (&mut self.cx.outboxes[relay.port], &mut self.cx.ports[relay.port]);
+            for _ in 0..RELAYED_BURSTS {
+                // What finds no room stays in the ring, which holds back the worker at its other end.
+                if outbox.room() < BURST || relay.ring.receive_burst(&mut burst) == 0 {
+                    break;
+                }
                 packets += burst.len() as u64;
                 for mbuf in burst.drain(..) {
-                    self.cx.outboxes[relay.port].push(mbuf, &mut self.cx.ports[relay.port]);
+                    outbox.push(mbuf, counters);
                 }
             }
         }
@@ -230,7 +229,9 @@ impl Worker {
 
     /// Lets go of every packet and says how it all ended.
     fn finish(mut self) -> Report {
-        self.cx.flush();
+        for (outbox, counters) in self.cx.outboxes.iter_mut().zip(&mut self.cx.ports) {
+            outbox.give_up(counters);
+        }
         let mut report = Report::new(self.cx.ports.len(), self.cx.services.len());
         self.fill(&mut report);
         report

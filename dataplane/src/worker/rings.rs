@@ -1,7 +1,8 @@
 //! Rings between workers: for packets that arrived at one worker and belong to another, or may.
 //!
 //! Invariant: a packet that comes out of a ring is never steered again; one that is passed round because its flow
-//! was not found ends at the last worker before the one it arrived at.
+//! was not found ends at the last worker before the one it arrived at. In a ring, a packet's port field holds our
+//! number of the port it came in on, whatever the driver wrote there.
 
 use arrayvec::ArrayVec;
 use dpdk_ffi::mbuf::Mbuf;
@@ -32,11 +33,12 @@ impl Outlet {
         Self { ring, waiting: ArrayVec::new() }
     }
 
-    /// Adds a packet; a burst never holds more than the outlet has places.
-    pub(crate) fn push(&mut self, packet: Mbuf) {
-        if let Err(refused) = self.waiting.try_push(packet) {
-            drop(refused);
-        }
+    /// Adds a packet that came in on our port number `port`; false, and the packet freed, where there is no place.
+    /// (A burst never holds more packets than the outlet has places, and each takes one at most.)
+    #[must_use]
+    pub(crate) fn push(&mut self, mut packet: Mbuf, port: usize) -> bool {
+        packet.set_port(port as u16);
+        self.waiting.try_push(packet).is_ok()
     }
 
     /// Hands over what was collected; returns how many went and how many found the ring full and were freed.

@@ -35,9 +35,8 @@ fn packet(kind: u8, flags: u8, source: &str, destination: &str, target: &str, op
 fn seal(packet: &mut [u8]) {
     let (source, destination) = (read_addr(&packet[8..24]), read_addr(&packet[24..40]));
     packet[42..44].fill(0);
-    let length = packet.len() - 40;
-    let sum = Sum::default().pseudo_v6(source, destination, length as u32, 58).bytes(&packet[40..]);
-    packet[42..44].copy_from_slice(&sum.finish().to_be_bytes());
+    let sum = checksum::segment(source, destination, Protocol::ICMPV6, &packet[40..]);
+    packet[42..44].copy_from_slice(&sum.to_be_bytes());
 }
 
 const SOURCE_OPTION: [u8; 8] = [1, 1, 2, 0, 0, 0, 0, 9];
