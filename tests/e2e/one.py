@@ -1,8 +1,10 @@
 """Runs the tests of one file (for tests/e2e/run): a line for each; what went wrong, with the logs, at the end."""
 
+import ctypes
 import faulthandler
 import json
 import pathlib
+import signal
 import sys
 import time
 import unittest
@@ -57,7 +59,12 @@ class Lines(unittest.TestResult):
         self.line("skip", test, f": {reason}")
 
 
+PR_SET_PDEATHSIG = 1
+
+
 def main(module, result_file):
+    # Whatever ends the runner ends this too.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     # A test that hangs says where, a little before the runner gives it up.
     faulthandler.dump_traceback_later(290, exit=True)
     result = Lines()

@@ -7,6 +7,7 @@ import tempfile
 
 import clients
 import net
+from appliance import run_dir
 from rig import ECHO, V4, V6, ApplianceCase, web
 
 BODY = "hello\n"
@@ -16,7 +17,7 @@ BIG = 300_000
 class Http(ApplianceCase):
     @classmethod
     def setUpClass(cls):
-        cls.directory = tempfile.mkdtemp(prefix="mr-e2e-www-")
+        cls.directory = tempfile.mkdtemp(prefix="www-", dir=run_dir())
         cls.addClassCleanup(shutil.rmtree, cls.directory, ignore_errors=True)
         os.makedirs(os.path.join(cls.directory, "sub"))
         cls.big = clients.payload(BIG)

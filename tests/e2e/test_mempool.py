@@ -7,6 +7,7 @@ import tempfile
 import threading
 
 import clients
+from appliance import run_dir
 from rig import ECHO, V4, V6, ApplianceCase, web
 
 DOWNLOADS = 100
@@ -20,7 +21,7 @@ class TinyMempool(ApplianceCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.directory = tempfile.mkdtemp(prefix="mr-e2e-www-")
+        cls.directory = tempfile.mkdtemp(prefix="www-", dir=run_dir())
         cls.addClassCleanup(shutil.rmtree, cls.directory, ignore_errors=True)
         cls.digest = hashlib.sha256(clients.payload(SIZE)).hexdigest()
         with open(os.path.join(cls.directory, "file.bin"), "wb") as file:

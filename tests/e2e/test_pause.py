@@ -10,6 +10,7 @@ import threading
 import time
 
 import clients
+from appliance import run_dir
 from rig import CHARGEN, ECHO, V4, V6, ApplianceCase, web
 from wire import Wire
 
@@ -44,7 +45,7 @@ class ZeroWindows(threading.Thread):
 class PausedReader(ApplianceCase):
     @classmethod
     def setUpClass(cls):
-        cls.directory = tempfile.mkdtemp(prefix="mr-e2e-www-")
+        cls.directory = tempfile.mkdtemp(prefix="www-", dir=run_dir())
         cls.addClassCleanup(shutil.rmtree, cls.directory, ignore_errors=True)
         cls.content = clients.payload(FILE_SIZE)
         with open(os.path.join(cls.directory, "big.bin"), "wb") as file:

@@ -51,11 +51,12 @@ class TwoPorts(ApplianceCase):
     def test_counted_apart(self):
         self.appliance.at_rest()
         before = self.packets()
-        clients.curl(f"http://{V4}/")
+        for _ in range(50):
+            clients.curl(f"http://{V4}/")
         self.appliance.at_rest()
         after = self.packets()
-        self.assertGreater(after["lan"], before["lan"])
-        self.assertEqual(after["tap"], before["tap"])
+        self.assertGreaterEqual(after["lan"] - before["lan"], 150)
+        self.assertLess(after["tap"] - before["tap"], 20, "nothing but what neighbours may ask")
 
     def packets(self):
         """Packets sent, by port."""
