@@ -14,34 +14,33 @@ const SYN: u8 = 2;
 const FIN: u8 = 1;
 const ACK: u8 = 16;
 
+static ANSWER: [u8; 200] = [b'x'; 200];
+
 /// Answers 100 bytes with 200, from a pool of buffers that never runs out.
 struct App {
-    pool: Vec<Vec<u8>>,
-    /// The last packet sent: its sequence number plus its length.
-    next: u32,
+    pool: Vec<Box<[u8; 1500]>>,
+    /// Both headers of the last packet sent, and its length.
+    last: ([u8; 40], usize),
     sent: u64,
     closed: u64,
 }
 
 impl Callbacks for App {
-    type Buffer = Vec<u8>;
+    // One word, like an mbuf.
+    type Buffer = Box<[u8; 1500]>;
 
-    fn l3_tx_buffer(&mut self) -> Option<Vec<u8>> {
+    fn l3_tx_buffer(&mut self) -> Option<Box<[u8; 1500]>> {
         self.pool.pop()
     }
 
-    fn l3_tx_buffer_mut<'b>(&self, buffer: &'b mut Vec<u8>) -> &'b mut [u8] {
-        buffer
+    fn l3_tx_buffer_mut<'b>(&self, buffer: &'b mut Box<[u8; 1500]>) -> &'b mut [u8] {
+        &mut buffer[..]
     }
 
-    fn l3_tx(&mut self, buffer: Vec<u8>, meta: &TxMeta) {
+    fn l3_tx(&mut self, buffer: Box<[u8; 1500]>, meta: &TxMeta) {
         self.sent += 1;
-        if meta.l3_len == 20 && meta.len >= 40 {
-            let word =
-                |at: usize| u32::from_be_bytes([buffer[at], buffer[at + 1], buffer[at + 2], buffer[at + 3]]);
-            let header = usize::from(buffer[32] >> 4) * 4;
-            let control = u32::from(buffer[33] & FIN) + u32::from(buffer[33] >> 1 & 1);
-            self.next = word(24).wrapping_add((meta.len - 20 - header) as u32).wrapping_add(control);
+        if let Some(head) = buffer.first_chunk() {
+            self.last = (*head, meta.len);
         }
         self.pool.push(buffer);
     }
@@ -56,7 +55,7 @@ impl Callbacks for App {
         let n = conn.pending();
         if n > 0 {
             conn.take(n);
-            conn.send(&[b'x'; 200]);
+            conn.send(&ANSWER);
         }
         if conn.at_end() {
             conn.close();
@@ -72,24 +71,38 @@ impl Callbacks for App {
     }
 }
 
+impl App {
+    /// The sequence number behind the last packet sent.
+    fn next(&self) -> u32 {
+        let (packet, len) = &self.last;
+        if *len == 0 {
+            return 0;
+        }
+        let seq = u32::from_be_bytes([packet[24], packet[25], packet[26], packet[27]]);
+        let header = usize::from(packet[32] >> 4) * 4;
+        let control = u32::from(packet[33] & FIN) + u32::from(packet[33] >> 1 & 1);
+        seq.wrapping_add((len - 20 - header) as u32).wrapping_add(control)
+    }
+}
+
 /// The part that is counted.
 #[inline(never)]
-fn measured(engine: &mut L3l4<Vec<u8>>, app: &mut App, now: Instant, packet: &mut [u8]) {
+fn measured(engine: &mut L3l4<Box<[u8; 1500]>>, app: &mut App, now: Instant, packet: &mut [u8]) {
     let _ = engine.l3_rx(app, now, packet, 0, RxChecksum::GOOD);
     engine.turn(app, now);
 }
 
 /// The same, not counted.
 #[inline(never)]
-fn silent(engine: &mut L3l4<Vec<u8>>, app: &mut App, now: Instant, packet: &mut [u8]) {
+fn silent(engine: &mut L3l4<Box<[u8; 1500]>>, app: &mut App, now: Instant, packet: &mut [u8]) {
     let _ = engine.l3_rx(app, black_box(now), packet, 0, RxChecksum::GOOD);
     engine.turn(app, now);
 }
 
-type Step = fn(&mut L3l4<Vec<u8>>, &mut App, Instant, &mut [u8]);
+type Step = fn(&mut L3l4<Box<[u8; 1500]>>, &mut App, Instant, &mut [u8]);
 
 struct Client {
-    engine: L3l4<Vec<u8>>,
+    engine: L3l4<Box<[u8; 1500]>>,
     app: App,
     now: u64,
     packet: [u8; 200],
@@ -103,7 +116,12 @@ impl Client {
             .tx_checksum(TxChecksum::None)
             .build()
             .unwrap_or_else(|error| panic!("{error}"));
-        let app = App { pool: vec![vec![0; 1500]; 8], next: 0, sent: 0, closed: 0 };
+        let app = App {
+            pool: (0..8).map(|_| Box::new([0; 1500])).collect(),
+            last: ([0; 40], 0),
+            sent: 0,
+            closed: 0,
+        };
         Self { engine, app, now: 1_000_000, packet: [0; 200] }
     }
 
@@ -115,6 +133,7 @@ impl Client {
             syn_options = &[2, 4, 5, 0xb4, 1, 3, 3, 7];
         }
         let len = 40 + syn_options.len() + data;
+        let next = self.app.next();
         let p = &mut self.packet;
         p.fill(0x55);
         p[..12].copy_from_slice(&[0x45, 0, 0, len as u8, 0, 0, 0x40, 0, 64, 6, 0, 0]);
@@ -123,7 +142,7 @@ impl Client {
         p[20..22].copy_from_slice(&(1024 + (n & 0x3fff) as u16).to_be_bytes());
         p[22..24].copy_from_slice(&[0, 80]);
         p[24..28].copy_from_slice(&seq.to_be_bytes());
-        p[28..32].copy_from_slice(&self.app.next.to_be_bytes());
+        p[28..32].copy_from_slice(&next.to_be_bytes());
         p[32..40].copy_from_slice(&[((20 + syn_options.len()) as u8) << 2, flags, 0xff, 0xff, 0, 0, 0, 0]);
         p[40..40 + syn_options.len()].copy_from_slice(syn_options);
         step(&mut self.engine, &mut self.app, Instant::from_micros(self.now), &mut p[..len]);

@@ -60,17 +60,23 @@ impl Conn<'_> {
     /// Takes `len` received bytes (at most what is pending); the window opens by as much.
     #[inline]
     pub fn take(&mut self, len: usize) {
-        let mut left = len.min(self.pending());
         // The ring may wrap, so the bytes lie in at most two parts.
-        while left > 0 {
-            let taken = self.socket.recv(|part| (left.min(part.len()), left.min(part.len()))).unwrap_or(0);
-            if taken == 0 {
-                break;
-            }
-            left -= taken;
-            self.flow.rcv_base = self.flow.rcv_base.wrapping_add(taken as u32);
-            self.flow.notes |= note::TOUCHED;
+        let taken = self.take_part(len);
+        if taken < len && taken > 0 {
+            self.take_part(len - taken);
         }
+    }
+
+    #[inline]
+    fn take_part(&mut self, len: usize) -> usize {
+        let take = |part: &mut [u8]| {
+            let len = len.min(part.len());
+            (len, len)
+        };
+        let taken = self.socket.recv(take).unwrap_or(0);
+        self.flow.rcv_base = self.flow.rcv_base.wrapping_add(taken as u32);
+        self.flow.notes |= note::TOUCHED;
+        taken
     }
 
     /// The peer has closed its side and everything before that was taken.
@@ -107,8 +113,22 @@ impl Conn<'_> {
     /// Queues bytes for sending; returns how many fitted.
     #[inline]
     pub fn send(&mut self, bytes: &[u8]) -> usize {
-        let sent = self.socket.send_slice(bytes).unwrap_or(0);
+        // The free part of the ring may wrap: two goes, of which the second is rare.
+        let mut sent = self.put(bytes);
+        if sent < bytes.len() && sent > 0 {
+            sent += self.put(&bytes[sent..]);
+        }
         self.wrote(sent, sent < bytes.len())
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) -> usize {
+        let put = self.socket.send(|part| {
+            let len = bytes.len().min(part.len());
+            part[..len].copy_from_slice(&bytes[..len]);
+            (len, len)
+        });
+        put.unwrap_or(0)
     }
 
     /// Lets `fill` write into the contiguous free part of the transmit ring; it returns how much it wrote.

@@ -132,8 +132,16 @@ impl<C: Callbacks> TxToken for Tx<'_, '_, C> {
         let result = f(packet);
         let l3_len = if packet[0] >> 4 == 4 { 20 } else { 40 };
         observe(self.core.flow, self.core.counters, packet, l3_len);
-        let meta = finish(packet, l3_len, Protocol::TCP, self.core.checksum);
-        let meta = TxMeta { flow: Some(self.core.id), link: self.core.flow.key.link, ..meta };
+        finish(packet, l3_len, Protocol::TCP, self.core.checksum);
+        let meta = TxMeta {
+            flow: Some(self.core.id),
+            link: self.core.flow.key.link,
+            len,
+            l3_len,
+            v4: l3_len == 20,
+            protocol: Protocol::TCP,
+            checksum_pending: self.core.checksum == TxChecksum::Offload,
+        };
         self.core.counters.tx_packets += 1;
         self.core.cb.l3_tx(buffer, &meta);
         result
@@ -152,10 +160,13 @@ impl<C: Callbacks> Drop for Tx<'_, '_, C> {
 /// Follows what a socket sends, and puts its number right where it would be refused.
 #[inline]
 fn observe(flow: &mut Flow, counters: &mut Counters, packet: &mut [u8], l3_len: usize) {
-    let tcp = &mut packet[l3_len..];
+    let whole = packet.len();
+    // smoltcp has just written a header there, so the other way is never taken.
+    let Some(tcp) = packet[l3_len..].first_chunk_mut::<20>() else { return };
     let (seq, control) = (be32(tcp, 4), tcp[13]);
     let header_len = usize::from(tcp[12] >> 4) * 4;
-    let len = (tcp.len() - header_len) as u32 + u32::from(control & flags::FIN) + u32::from(control >> 1 & 1);
+    let len =
+        (whole - l3_len - header_len) as u32 + u32::from(control & flags::FIN) + u32::from(control >> 1 & 1);
     if control & flags::ACK != 0 && control & flags::RST == 0 {
         flow.acked = be32(tcp, 8);
         let shift = if control & flags::SYN == 0 { flow.rcv_shift } else { 0 };
@@ -183,22 +194,16 @@ fn observe(flow: &mut Flow, counters: &mut Counters, packet: &mut [u8], l3_len: 
     }
 }
 
-/// Fills in the checksums of a packet whose fields hold zero or anything; says what is left to do.
-#[inline]
-pub(crate) fn finish(packet: &mut [u8], l3_len: usize, protocol: Protocol, mode: TxChecksum) -> TxMeta {
-    let v4 = l3_len == 20;
-    let meta = TxMeta {
-        flow: None,
-        link: 0,
-        len: packet.len(),
-        l3_len,
-        v4,
-        protocol,
-        checksum_pending: mode == TxChecksum::Offload,
-    };
-    if mode == TxChecksum::None {
-        return meta;
+/// Fills in the checksums of a packet whose fields hold zero or anything.
+#[inline(always)]
+pub(crate) fn finish(packet: &mut [u8], l3_len: usize, protocol: Protocol, mode: TxChecksum) {
+    if mode != TxChecksum::None {
+        fill(packet, l3_len, protocol, mode);
     }
+}
+
+fn fill(packet: &mut [u8], l3_len: usize, protocol: Protocol, mode: TxChecksum) {
+    let v4 = l3_len == 20;
     let (ip, l4) = packet.split_at_mut(l3_len);
     let (source, destination) = ends(ip, v4);
     let at = if protocol == Protocol::TCP { 16 } else { 6 };
@@ -219,7 +224,6 @@ pub(crate) fn finish(packet: &mut [u8], l3_len: usize, protocol: Protocol, mode:
             ip[10..12].copy_from_slice(&value.to_be_bytes());
         }
     }
-    meta
 }
 
 #[inline]

@@ -81,6 +81,8 @@ pub(crate) struct Flow {
     pub(crate) snd_edge: u32,
     /// Largest window the peer ever advertised (RFC 5961 section 5).
     pub(crate) max_window: u32,
+    /// When it is looked at next: what it is filed under in the wheel, or later.
+    pub(crate) due: Instant,
     pub(crate) last_rx: Instant,
     pub(crate) busy_since: Instant,
     pub(crate) opened: Instant,
@@ -135,6 +137,21 @@ impl Flow {
     #[inline]
     pub(crate) fn sync(&mut self, socket: &Socket<'static>) {
         let state = socket.state();
+        if state == State::Established && self.state == state as u8 {
+            // Nothing but data and acknowledgments: nearly every segment.
+            let rcv_nxt = self.rcv_base.wrapping_add(socket.recv_queue() as u32);
+            self.bytes_in += u64::from(rcv_nxt.wrapping_sub(self.rcv_nxt));
+            self.rcv_nxt = rcv_nxt;
+            self.snd_una = self.snd_end.wrapping_sub(socket.send_queue() as u32);
+        } else {
+            self.sync_state(socket, state);
+        }
+        if seq_lt(self.pos, self.snd_una) {
+            self.pos = self.snd_una;
+        }
+    }
+
+    fn sync_state(&mut self, socket: &Socket<'static>, state: State) {
         let fin =
             u32::from(matches!(state, State::CloseWait | State::LastAck | State::Closing | State::TimeWait));
         let rcv_nxt = self.rcv_base.wrapping_add(socket.recv_queue() as u32).wrapping_add(fin);
@@ -148,9 +165,6 @@ impl Flow {
             State::FinWait2 | State::TimeWait => self.goal(),
             _ => self.snd_end.wrapping_sub(socket.send_queue() as u32),
         };
-        if seq_lt(self.pos, self.snd_una) {
-            self.pos = self.snd_una;
-        }
     }
 
     /// The peer's FIN has come, in order.

@@ -34,19 +34,19 @@ pub(crate) enum Verdict {
 #[inline]
 pub(crate) fn inbound(flow: &Flow, h: &Headers) -> Verdict {
     let end = h.seq.wrapping_add(h.payload_len() as u32);
-    // smoltcp scales the window of its own SYN-ACK, which is not scaled on the wire, and then takes bytes that its
-    // ring has no place for: with a scaled window nothing beyond the edge may reach it.
-    let beyond = flow.rcv_shift != 0 && seq_lt(flow.edge, end);
     // The common case first: in order, inside the window, acknowledging what was sent.
     let ack_ahead = h.ack.wrapping_sub(flow.snd_una);
     if h.flags & (flags::SYN | flags::RST | flags::FIN | flags::ACK) == flags::ACK
         && ack_ahead <= flow.snd_nxt.wrapping_sub(flow.snd_una)
         && !flow.is_half_open()
-        && !beyond
+        && (flow.rcv_shift == 0 || !seq_lt(flow.edge, end))
         && !seq_lt(h.seq, flow.rcv_nxt)
     {
         return Verdict::Feed;
     }
+    // smoltcp scales the window of its own SYN-ACK, which is not scaled on the wire, and then takes bytes that its
+    // ring has no place for: with a scaled window nothing beyond the edge may reach it.
+    let beyond = flow.rcv_shift != 0 && seq_lt(flow.edge, end);
     if h.flags & flags::RST != 0 {
         return reset(flow, h);
     }

@@ -202,7 +202,8 @@ impl TupleHash {
         let ends = u64::from(key.remote_port) << 48
             | u64::from(key.local_port) << 32
             | u64::from(key.link.rotate_left(8)) ^ u64::from(key.protocol.0);
-        if key.remote.is_v4() && key.local.is_v4() {
+        // Both ends of a packet are of one family.
+        if key.local.is_v4() {
             let both = u64::from(key.remote.0 as u32) << 32 | u64::from(key.local.0 as u32);
             let h = fold(fold(both ^ k[0], ends ^ k[1]) ^ k[2], k[3]);
             return (h ^ (h >> 32)) as u32;

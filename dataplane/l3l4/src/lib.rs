@@ -67,6 +67,7 @@ mod key;
 mod limiter;
 pub mod martian;
 pub mod packet;
+mod plain;
 mod reply;
 mod slots;
 pub mod table;

@@ -6,7 +6,7 @@
 
 use crate::drop::DropReason;
 use crate::key::{Addr, FlowKey, Protocol};
-use crate::{checksum, martian, tcp_options};
+use crate::{checksum, martian, plain, tcp_options};
 
 /// TCP header flags.
 pub mod flags {
@@ -138,6 +138,20 @@ pub fn parse(packet: &[u8], link: u32, known: RxChecksum) -> Result<Parsed, Drop
 /// The reason for which the packet must be dropped.
 #[inline]
 pub fn read(packet: &[u8], link: u32, known: RxChecksum, headers: &mut Headers) -> Result<Class, DropReason> {
+    if plain::read(packet, link, known, headers) {
+        return Ok(Class::Whole);
+    }
+    read_long(packet, link, known, headers)
+}
+
+/// [`read`] without the short cut for plain packets.
+#[inline]
+pub(crate) fn read_long(
+    packet: &[u8],
+    link: u32,
+    known: RxChecksum,
+    headers: &mut Headers,
+) -> Result<Class, DropReason> {
     match packet.first() {
         Some(first) if first >> 4 == 4 => read_v4(packet, link, known, headers),
         Some(first) if first >> 4 == 6 => read_v6(packet, link, known, headers),

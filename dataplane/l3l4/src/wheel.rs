@@ -117,16 +117,6 @@ impl Wheel {
         (node.slot != NONE).then(|| Instant::from_micros(self.start.micros() + self.whole(node.tick) * 1000))
     }
 
-    /// Whether `flow` has a deadline at or before `at`.
-    #[inline]
-    #[must_use]
-    pub fn covers(&self, flow: u32, at: Instant) -> bool {
-        match self.nodes.get(flow as usize) {
-            Some(node) if node.slot != NONE => self.whole(node.tick) <= self.tick_of(at),
-            _ => false,
-        }
-    }
-
     /// Files `flow` to fire at `at`, in place of any earlier deadline.
     pub fn set(&mut self, flow: u32, at: Instant) {
         let slot = flow as usize;

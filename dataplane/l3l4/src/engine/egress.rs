@@ -3,7 +3,7 @@
 use super::{L3l4, LinkState};
 use crate::builder::Link;
 use crate::callbacks::{Callbacks, CloseReason, TxMeta};
-use crate::device::{Core, OnePacket, finish, reserve};
+use crate::device::{Core, OnePacket, TxChecksum, finish, reserve};
 use crate::flow::{Kind, note};
 use crate::key::{FlowId, FlowKey, Protocol};
 use crate::packet::{Headers, flags};
@@ -31,8 +31,9 @@ enum Sent {
 impl<B> L3l4<B> {
     /// Sends what the flows in the dirty list have to send.
     pub(super) fn flush<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant) {
-        for _ in 0..self.dirty.len() {
-            let Some(index) = self.dirty.pop_front() else { break };
+        // Those marked meanwhile have their turn next time.
+        let mut sending = core::mem::replace(&mut self.dirty, core::mem::take(&mut self.sending));
+        for &index in &sending {
             let flow = &mut self.flows[index as usize];
             if flow.kind != Kind::Tcp || !flow.has(note::DIRTY) {
                 continue;
@@ -43,6 +44,8 @@ impl<B> L3l4<B> {
             }
             self.after_egress(cb, now, index);
         }
+        sending.clear();
+        self.sending = sending;
     }
 
     /// Lets one stack send.
@@ -78,6 +81,30 @@ impl<B> L3l4<B> {
     /// After sending: a stack that is done gives way to a record, one that waits is put on the wheel.
     fn after_egress<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
         let flow = &mut self.flows[index as usize];
+        if flow.state != State::Established as u8 {
+            self.after_last_words(cb, now, index);
+        } else if flow.is_busy() {
+            self.wait_for_ack(now, index);
+        }
+    }
+
+    /// Something was sent and not acknowledged: the stack is looked at before its timer can run out.
+    #[inline]
+    fn wait_for_ack(&mut self, now: Instant, index: u32) {
+        let flow = &mut self.flows[index as usize];
+        if !flow.has(note::BUSY) {
+            flow.notes |= note::BUSY;
+            flow.busy_since = now;
+        }
+        let by = now + SHORTEST_TIMER;
+        if flow.due > by {
+            self.arm(index, by);
+        }
+    }
+
+    /// The rest of [`Self::after_egress`]: states in which the connection begins or ends.
+    fn after_last_words<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
+        let flow = &mut self.flows[index as usize];
         if flow.has(note::GIVEN_UP) {
             if !flow.has(note::DIRTY) {
                 let reason = flow.ending.unwrap_or(CloseReason::Aborted);
@@ -92,15 +119,8 @@ impl<B> L3l4<B> {
                 return;
             }
         }
-        let flow = &mut self.flows[index as usize];
-        if flow.is_busy() {
-            if !flow.has(note::BUSY) {
-                flow.notes |= note::BUSY;
-                flow.busy_since = now;
-            }
-            if !self.wheel.covers(index, now + SHORTEST_TIMER) {
-                self.wheel.set(index, now + SHORTEST_TIMER);
-            }
+        if self.flows[index as usize].is_busy() {
+            self.wait_for_ack(now, index);
         }
     }
 
@@ -202,9 +222,18 @@ impl<B> L3l4<B> {
         let Some(mut buffer) = reserve(cb, &mut self.spare, &mut self.counters, mtu) else { return false };
         let room = cb.l3_tx_buffer_mut(&mut buffer);
         let (len, l3_len) = write(room);
-        let meta = finish(&mut room[..len], l3_len, Protocol::TCP, checksum);
+        finish(&mut room[..len], l3_len, Protocol::TCP, checksum);
         self.counters.tx_packets += 1;
-        cb.l3_tx(buffer, &TxMeta { flow, link: key.link, ..meta });
+        let meta = TxMeta {
+            flow,
+            link: key.link,
+            len,
+            l3_len,
+            v4: l3_len == 20,
+            protocol: Protocol::TCP,
+            checksum_pending: checksum == TxChecksum::Offload,
+        };
+        cb.l3_tx(buffer, &meta);
         true
     }
 

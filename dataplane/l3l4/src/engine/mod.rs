@@ -41,6 +41,9 @@ struct LinkState {
     checksum: TxChecksum,
 }
 
+/// When a flow is looked at that is not filed.
+const NEVER: Instant = Instant::from_micros(u64::MAX);
+
 /// Timeouts, as the engine asks for them.
 #[derive(Clone, Copy, Debug)]
 struct Timeouts {
@@ -61,7 +64,9 @@ pub struct L3l4<B> {
     slots: Slots,
     wheel: Wheel,
     links: Vec<LinkState>,
-    dirty: VecDeque<u32>,
+    dirty: Vec<u32>,
+    /// The dirty list of the turn at hand.
+    sending: Vec<u32>,
     /// Scratch of a turn: flows whose timers fired.
     due: Vec<u32>,
     time_wait: VecDeque<(FlowId, Instant)>,
@@ -101,7 +106,8 @@ impl<B> L3l4<B> {
             slots: Slots::new(b.limits.flows, Shape { rx_ring, tx_ring, congestion: b.congestion }),
             wheel: Wheel::new(b.limits.flows, b.start),
             links: b.links.iter().map(|link| egress::link_state(link, b.start)).collect(),
-            dirty: VecDeque::with_capacity(1024),
+            dirty: Vec::with_capacity(1024),
+            sending: Vec::with_capacity(1024),
             due: Vec::with_capacity(256),
             time_wait: VecDeque::with_capacity(2 * b.limits.flows),
             spare: None,
@@ -216,8 +222,16 @@ impl<B> L3l4<B> {
             return Err(DropReason::FlowLimit);
         }
         let generation = self.flows[index as usize].generation;
-        self.flows[index as usize] =
-            Flow { key: *key, hash, generation, kind, last_rx: now, opened: now, ..Flow::default() };
+        self.flows[index as usize] = Flow {
+            key: *key,
+            hash,
+            generation,
+            kind,
+            due: NEVER,
+            last_rx: now,
+            opened: now,
+            ..Flow::default()
+        };
         Ok(index)
     }
 
@@ -258,7 +272,7 @@ impl<B> L3l4<B> {
         let flow = &mut self.flows[index as usize];
         if !flow.has(note::DIRTY) {
             flow.notes |= note::DIRTY;
-            self.dirty.push_back(index);
+            self.dirty.push(index);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Packets in: to a live stack, to a record in TIME-WAIT, to a new flow, or to a named drop.
 
 use super::L3l4;
-use crate::callbacks::{Callbacks, CloseReason, Verdict as Admission};
+use crate::callbacks::{Callbacks, CloseReason, TxMeta, Verdict as Admission};
 use crate::conn::{Conn, Datagram};
-use crate::device::{Core, OnePacket, finish, reserve};
+use crate::device::{Core, OnePacket, TxChecksum, finish, reserve};
 use crate::drop::DropReason;
 use crate::extension;
 use crate::flow::{Flow, Kind, note, seq_lt};
@@ -98,6 +98,12 @@ impl<B> L3l4<B> {
         if flow.has(note::GIVEN_UP) {
             return Err(DropReason::TcpClosing);
         }
+        if flow.state == State::LastAck as u8 && closes_last_ack(flow, h) {
+            // RFC 9293 section 3.10.7.4: both sides have closed and all is acknowledged. There is nothing left
+            // that the stack could do or say.
+            self.close(cb, index, CloseReason::Finished);
+            return Ok(());
+        }
         let mut end = usize::from(h.end);
         let mut owes_ack = false;
         match guard::inbound(flow, h) {
@@ -144,7 +150,7 @@ impl<B> L3l4<B> {
                 if socket.send_queue() > socket.send_capacity() / 2 {
                     flow.notes |= note::WANTS_ROOM;
                 }
-                if flow.fin_received() && socket.recv_queue() == 0 {
+                if flow.state != State::Established as u8 && flow.fin_received() && socket.recv_queue() == 0 {
                     flow.notes |= note::TOLD_END;
                 }
             }
@@ -160,7 +166,7 @@ impl<B> L3l4<B> {
         counters.tcp_bytes_out += flow.bytes_out - bytes.1;
         let answered = counters.tx_packets != before.2;
         owes_ack |= h.payload_len() > 0 && seq_lt(before.1, h.seq);
-        let duplicate = h.segment_len() == 0 && h.ack == before.0 && flow.is_busy();
+        let duplicate = h.ack == before.0 && h.segment_len() == 0 && flow.is_busy();
         self.settle(cb, now, index, h, duplicate);
         if owes_ack && !answered {
             // smoltcp drops what finds no place in its list of holes without a word; the sender needs one.
@@ -179,6 +185,16 @@ impl<B> L3l4<B> {
         duplicate: bool,
     ) {
         let flow = &mut self.flows[index as usize];
+        const OUT_OF_THE_ORDINARY: u8 = note::HALF_OPEN | note::GIVEN_UP | note::TOUCHED;
+        if flow.state == State::Established as u8 && flow.notes & OUT_OF_THE_ORDINARY == 0 {
+            if !flow.is_busy() {
+                flow.notes &= !note::BUSY;
+            }
+            if flow.acked != flow.rcv_nxt || flow.has_unsent() || duplicate {
+                self.mark(index);
+            }
+            return;
+        }
         if flow.has(note::HALF_OPEN) && !flow.is_half_open() {
             flow.notes &= !note::HALF_OPEN;
             self.half_open -= 1;
@@ -207,7 +223,7 @@ impl<B> L3l4<B> {
         }
         // Whatever it is filed for lies before the idle timeout's end, and files it anew.
         if !self.wheel.is_filed(index) {
-            self.wheel.set(index, now + self.timeouts.idle);
+            self.arm(index, now + self.timeouts.idle);
         }
     }
 
@@ -387,9 +403,18 @@ impl<B> L3l4<B> {
         flow.bytes_out += len as u64;
         let room = cb.l3_tx_buffer_mut(&mut buffer);
         let (end, l3_len) = reply::datagram(room, &flow.key, len);
-        let meta = finish(&mut room[..end], l3_len, Protocol::UDP, link.checksum);
+        finish(&mut room[..end], l3_len, Protocol::UDP, link.checksum);
         counters.tx_packets += 1;
-        cb.l3_tx(buffer, &crate::TxMeta { flow: Some(id), link: flow.key.link, ..meta });
+        let meta = TxMeta {
+            flow: Some(id),
+            link: flow.key.link,
+            len: end,
+            l3_len,
+            v4: l3_len == 20,
+            protocol: Protocol::UDP,
+            checksum_pending: link.checksum == TxChecksum::Offload,
+        };
+        cb.l3_tx(buffer, &meta);
         Ok(())
     }
 
@@ -424,16 +449,26 @@ impl<B> L3l4<B> {
         flow.user = user;
         let id = flow.id(index);
         self.wheel.catch_up(now);
-        self.wheel.set(index, now + self.timeouts.udp_idle);
+        self.arm(index, now + self.timeouts.udp_idle);
         cb.l4_opened(id, &h.key, user);
         Ok(index)
     }
 
     /// The interface and MTU an answer to `key` leaves by.
-    pub(super) fn link_of(&self, key: &FlowKey) -> (usize, crate::TxChecksum) {
+    pub(super) fn link_of(&self, key: &FlowKey) -> (usize, TxChecksum) {
         let link = &self.links[key.port_index()];
         (link.mtu, link.checksum)
     }
+}
+
+/// Whether a segment is the in-window acknowledgment of our FIN and nothing else.
+#[inline]
+fn closes_last_ack(flow: &Flow, h: &Headers) -> bool {
+    h.flags & (flags::SYN | flags::RST | flags::FIN | flags::ACK) == flags::ACK
+        && h.ack == flow.goal()
+        && h.ack == flow.snd_nxt
+        && h.seq == flow.rcv_nxt
+        && h.payload_len() == 0
 }
 
 /// Whether the application has something to hear about after a segment was fed.
@@ -444,7 +479,7 @@ fn wants_to_know(flow: &Flow, una_before: u32, state_before: u8, pending: usize)
         || state_before == State::SynReceived as u8
             && flow.state != State::Listen as u8
             && !flow.is_half_open()
-        || flow.fin_received() && !flow.has(note::TOLD_END)
+        || flow.state != State::Established as u8 && flow.fin_received() && !flow.has(note::TOLD_END)
 }
 
 /// The shift smoltcp advertises for a receive ring of this size (RFC 7323 section 2).

@@ -27,8 +27,16 @@ impl<B> L3l4<B> {
     }
 
     /// [`L3l4::l4_poll`] for a caller that polls all the time and need not know when to come back.
-    #[inline]
+    #[inline(always)]
     pub fn turn<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant) {
+        if !self.dirty.is_empty() || self.wheel.is_due(now) || !self.time_wait.is_empty() {
+            self.work(cb, now);
+        }
+    }
+
+    /// The part of a turn for which there is something to do.
+    #[inline(never)]
+    fn work<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant) {
         if self.wheel.is_due(now) {
             let mut due = core::mem::take(&mut self.due);
             self.wheel.advance(now, TIMERS_PER_TURN, |_, index| due.push(index));
@@ -40,9 +48,7 @@ impl<B> L3l4<B> {
         if !self.time_wait.is_empty() {
             self.expire_time_wait(now);
         }
-        if !self.dirty.is_empty() {
-            self.flush(cb, now);
-        }
+        self.flush(cb, now);
     }
 
     /// A flow's time has come, or it was only due to be looked at.
@@ -55,7 +61,7 @@ impl<B> L3l4<B> {
                 if now >= end {
                     self.close(cb, index, CloseReason::Idle);
                 } else {
-                    self.wheel.set(index, end);
+                    self.arm(index, end);
                 }
             }
             Kind::Tcp => self.fire_tcp(cb, now, index),
@@ -110,7 +116,13 @@ impl<B> L3l4<B> {
             }
             None => end,
         };
-        self.wheel.set(index, next.min(end));
+        self.arm(index, next.min(end));
+    }
+
+    /// Files a flow to be looked at.
+    pub(super) fn arm(&mut self, index: u32, at: Instant) {
+        self.flows[index as usize].due = at;
+        self.wheel.set(index, at);
     }
 
     /// Forgets finished connections whose time is over.
