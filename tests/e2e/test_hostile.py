@@ -133,6 +133,10 @@ IP_PACKETS = {
         "wrong UDP checksum": v4() / udp(chksum=0xDEAD) / b"x",
         "no checksum over IPv6": v6() / udp(chksum=0) / b"x",
     },
+    "udp_loop_port": {
+        "from one echo service to another": v4() / udp(sport=7) / b"x",
+        "from chargen to echo over IPv6": v6() / udp(sport=19) / b"x",
+    },
     "icmp_malformed": {
         "wrong ICMP checksum": v4() / ICMP(chksum=0xDEAD) / b"x",
         "wrong ICMPv6 checksum": v6() / ICMPv6EchoRequest(cksum=0xDEAD),

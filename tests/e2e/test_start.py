@@ -95,7 +95,7 @@ class CannotStart(unittest.TestCase):
         try:
             done = self.far.run(MILLRACE, "run", str(appliance.conf), check=False, timeout=10)
         except subprocess.TimeoutExpired:
-            self.fail("it started, or hangs")
+            raise AssertionError("it started, or hangs") from None
         said = done.stdout + done.stderr
         self.assertEqual(done.returncode, 1, said)
         for word in ("fix", *words):
