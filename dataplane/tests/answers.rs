@@ -79,10 +79,8 @@ fn pings(line: &mut Line, vlan: u16) {
     let len = packet.len() as u16;
     packet[2..4].copy_from_slice(&len.to_be_bytes());
     wire::seal_ip(&mut packet);
-    if vlan != 0 {
-        let sent = one(line, vlan, wire::tagged(vlan, &packet));
-        assert_eq!((sent.packet[0], &sent.l4()[4..]), (0x45, &[0, 1, 0, 2, 9, 9, 9][..]));
-    }
+    let sent = one(line, vlan, wire::tagged(vlan, &packet));
+    assert_eq!((sent.packet[0], &sent.l4()[4..]), (0x45, &[0, 1, 0, 2, 9, 9, 9][..]));
 }
 
 fn datagrams(line: &mut Line, vlan: u16) {
@@ -92,8 +90,8 @@ fn datagrams(line: &mut Line, vlan: u16) {
             assert_eq!((sent.protocol(), sent.ports()), (wire::UDP, (ECHO, 4000 + vlan)));
             assert_eq!(sent.data(), data);
         }
-        let sent = one(line, vlan, wire::tagged(vlan, &wire::udp(ends, 4001, CHARGEN, b"?")));
-        assert!((1..=512).contains(&sent.data().len()), "RFC 864: 0 to 512 characters");
+        let sent = one(line, vlan, wire::tagged(vlan, &wire::udp(ends, 4001, CHARGEN, &[0; 40])));
+        assert!(sent.data().len() <= 40, "no longer than what it answers");
     }
 }
 
@@ -118,12 +116,7 @@ fn handshake(line: &mut Line, vlan: u16) {
         );
         let isn = be32(answer.l4(), 4);
         assert_ne!(isn, 0);
-        let again = say(syn, 1).remove(0);
-        assert_eq!(
-            (be32(again.l4(), 4), again.flags() & ACK),
-            (isn, ACK),
-            "the same number for the same SYN"
-        );
+        assert!(say(syn, 0).is_empty(), "the SYN-ACK's own timer answers the same SYN");
         let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
         let established = Segment { seq: 1000, ack: isn.wrapping_add(1), flags: ACK, data: request, ..base };
         let mut body = Vec::new();

@@ -96,6 +96,8 @@ pub struct Line {
     pub written: u64,
     /// Frames for another station that filled up bursts.
     pub padding: u64,
+    /// The last report, to be given back for the next one.
+    held: Option<Box<Report>>,
 }
 
 impl Line {
@@ -107,7 +109,7 @@ impl Line {
         let mut pipe = OpenOptions::new().read(true).write(true).open(&from).unwrap();
         pipe.write_all(&capture_header()).unwrap();
         let device = format!("{name},rx_pcap={},tx_pcap={}", from.display(), out.display());
-        (Self { pipe: Some(pipe), out, seen: 0, written: 0, padding: 0 }, device)
+        (Self { pipe: Some(pipe), out, seen: 0, written: 0, padding: 0, held: None }, device)
     }
 
     /// Sends frames, with padding to whole bursts.
@@ -158,6 +160,18 @@ impl Line {
             self.send(&[]);
             sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Turns the worker until its report fulfils `done`, and covers all that was sent before.
+    pub fn report_when(&mut self, dataplane: &Dataplane, done: impl Fn(&Report) -> bool) -> Report {
+        let (outlook, written) = (&dataplane.workers()[0].outlook, self.written);
+        let mut held = self.held.take();
+        self.turn_until(|| {
+            held = outlook.collect(held.take());
+            held.as_ref().is_some_and(|report| report.rx_packets() >= written && done(report))
+        });
+        self.held = held;
+        self.held.as_deref().unwrap().clone()
     }
 
     /// Ends the capture, so that the worker no longer waits in it.

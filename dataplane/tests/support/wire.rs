@@ -20,7 +20,7 @@ pub const RST: u8 = 4;
 pub const ACK: u8 = 16;
 
 /// Where a packet comes from and where it goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ends {
     pub source: IpAddr,
     pub destination: IpAddr,
