@@ -32,6 +32,14 @@ def web(name="web", port=80, **http):
     return {"name": name, "match": match, "action": "terminate", "application": application}
 
 
+# One port on a veth, for tests that start appliances of their own.
+SMALL = {
+    "workers": [1],
+    "ports": [{"name": "lan", "device": "net_af_packet0,iface=mill", "addresses": [f"{V4}/24"]}],
+    "services": [ECHO, web()],
+}
+
+
 def merged(base, extra):
     """Two configurations as one: mappings are joined, everything else is replaced."""
     result = dict(base)
