@@ -255,7 +255,7 @@ fn ports_that_share_the_kernels_network() {
     use Status::{Fail, Pass, Warn};
     let machine = Machine::healthy().without("dev/net/tun").file("sys/class/net/mill0/flags", "0x1003\n");
     expect(&machine.check(&tap(), "tun"), Fail, "/dev/net/tun", "modprobe tun");
-    expect(&machine.check(&tap(), "tap lan"), Warn, "mill0 exists already", "ip link delete mill0");
+    expect(&machine.check(&tap(), "tap lan"), Fail, "mill0 exists already", "ip link del mill0");
     let machine = machine.file("proc/self/status", "CapEff:\t0000000000002000\n");
     expect(
         &machine.check(&tap(), "privileges"),

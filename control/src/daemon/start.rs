@@ -59,6 +59,8 @@ pub(super) fn start(loaded: Loaded, log: LogControl) -> Result<(Rc<Daemon>, Door
         Listen::Off => None,
         Listen::At(at) => Some(http::bind(at).map_err(Failure::Start)?),
     };
+    // After the sockets: a second start of the same configuration should hear that the first one runs.
+    kernel::refuse_taken_taps(&loaded.config.ports).map_err(Failure::Start)?;
     let services = Arc::clone(&settings.services);
     let what = format!(
         "starting DPDK: {} workers, {} ports, {} packet buffers",

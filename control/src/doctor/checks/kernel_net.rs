@@ -26,10 +26,10 @@ pub(super) fn taps(system: &System, config: Option<&Config>) -> Vec<Check> {
         let taken = system.exists(format!("sys/class/net/{interface}"));
         taken.then(|| {
             let found = format!("the interface {interface} exists already: another process may have it");
-            Check::warn(
+            Check::fail(
                 format!("tap {}", port.name),
                 found,
-                format!("ip link delete {interface}, or another `iface`"),
+                format!("ip link del {interface}, or another `iface=`"),
             )
         })
     });
