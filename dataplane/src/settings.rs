@@ -105,6 +105,21 @@ pub struct Services {
     pub services: Vec<Service>,
 }
 
+/// Bytes of a buffer, headroom included, that packets of this MTU need: the headroom, the Ethernet and VLAN headers, and
+/// what drivers like to have behind.
+#[must_use]
+pub const fn least_data_room(mtu: u16) -> u16 {
+    mtu.saturating_add(dpdk_ffi::mempool::HEADROOM + 64)
+}
+
+/// Bytes of a buffer, headroom included, where none are given (`data_room` is 0) and this is the largest MTU: at least
+/// the 2 KiB behind the headroom that drivers expect.
+#[must_use]
+pub const fn data_room_for(mtu: u16) -> u16 {
+    let (least, usual) = (least_data_room(mtu), 2048 + dpdk_ffi::mempool::HEADROOM);
+    if least > usual { least } else { usual }
+}
+
 /// Everything the data plane is started with.
 #[derive(Clone)]
 pub struct Settings {
@@ -140,6 +155,8 @@ pub struct Settings {
     pub tcp_halfopen_idle_timeout: Duration,
     /// See [`l3l4::Builder::tcp_user_timeout`].
     pub tcp_user_timeout: Duration,
+    /// See [`l3l4::Builder::tcp_fin_wait_timeout`].
+    pub tcp_fin_wait_timeout: Duration,
     /// See [`l3l4::Builder::tcp_time_wait`].
     pub tcp_time_wait: Duration,
     /// See [`l3l4::Builder::tcp_synack_retries`].

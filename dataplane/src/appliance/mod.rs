@@ -12,7 +12,7 @@ pub use error::StartError;
 use crate::mailbox::{Command, Mailbox};
 use crate::neighbour::{Mac, NeighbourTable};
 use crate::report::{Outlook, Report};
-use crate::settings::{Network, Settings, Steering};
+use crate::settings::{self, Network, Settings, Steering};
 use crate::worker::{Clock, Worker};
 use core::time::Duration;
 use dpdk_ffi::eal::Eal;
@@ -290,10 +290,9 @@ fn check(settings: &Settings) -> Result<(), StartError> {
 /// Bytes of each packet buffer, headroom included.
 fn buffer_size(settings: &Settings) -> Result<u16, StartError> {
     let largest = settings.ports.iter().map(|port| port.mtu).max().unwrap_or(1500);
-    // Headroom, Ethernet and VLAN headers, and what drivers like to have behind.
-    let needed = largest.saturating_add(dpdk_ffi::mempool::HEADROOM + 64);
+    let needed = settings::least_data_room(largest);
     match settings.data_room {
-        0 => Ok(needed.max(2048 + dpdk_ffi::mempool::HEADROOM)),
+        0 => Ok(settings::data_room_for(largest)),
         given if given < needed => Err(StartError::new(
             "packet buffers",
             format!("`mempool.data_room` is {given} bytes, but an MTU of {largest} needs {needed}"),

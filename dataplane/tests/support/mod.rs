@@ -287,6 +287,7 @@ pub fn settings(devices: &[String]) -> Settings {
         tcp_idle_timeout: Duration::from_secs(7200),
         tcp_halfopen_idle_timeout: Duration::from_secs(7200),
         tcp_user_timeout: Duration::from_secs(120),
+        tcp_fin_wait_timeout: Duration::from_secs(60),
         tcp_time_wait: Duration::from_secs(10),
         tcp_synack_retries: 5,
         tcp_min_mss: 64,
