@@ -114,14 +114,16 @@ impl Policy {
     }
 
     /// The rule for a new flow whose first packet came in on port `ingress` in VLAN `vlan` (0: untagged).
+    #[inline]
     #[must_use]
     pub fn lookup(&self, key: &FlowKey, ingress: u16, vlan: u16) -> Option<&Rule> {
         let port = key.local_port;
         let named = self.named.get(usize::from(port) / 64).is_some_and(|word| word >> (port % 64) & 1 != 0);
-        if !named && self.general.is_empty() {
-            return None;
-        }
-        let wanted = exact_key(key.protocol.0, port);
+        if !named && self.general.is_empty() { None } else { self.search(key, ingress, vlan) }
+    }
+
+    fn search(&self, key: &FlowKey, ingress: u16, vlan: u16) -> Option<&Rule> {
+        let wanted = exact_key(key.protocol.0, key.local_port);
         let from = self.exact.partition_point(|(key, _)| *key < wanted);
         let first = |indices: &mut dyn Iterator<Item = u32>, before: u32| {
             indices.take_while(|index| *index < before).find(|index| {

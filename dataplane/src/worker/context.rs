@@ -251,6 +251,7 @@ impl Callbacks for Context {
         self.send(buffer, meta.link, to, ethertype, request);
     }
 
+    #[inline]
     fn l4_verdict(&mut self, key: &FlowKey) -> Verdict {
         let (port, vlan) = (key.port_index(), key.vlan());
         if !self.sides[port].segment(vlan).is_some_and(|segment| segment.takes(key.local)) {

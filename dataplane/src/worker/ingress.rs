@@ -158,6 +158,7 @@ impl Worker {
     }
 
     /// The other worker that owns this flow, where packets have to be steered in software.
+    #[inline]
     fn owner(&self, port: usize, origin: Origin, h: &Headers) -> Option<u16> {
         if self.cx.sides[port].steering != Steering::Software || origin != Origin::Port(port) {
             return None;
@@ -167,6 +168,7 @@ impl Worker {
     }
 
     /// The same for fragments, which do not all tell their ports: those of one datagram meet somewhere.
+    #[cold]
     fn owner_by_address(&self, port: usize, origin: Origin, h: &Headers) -> Option<u16> {
         if self.cx.sides[port].steering != Steering::Software || origin != Origin::Port(port) {
             return None;
@@ -177,6 +179,7 @@ impl Worker {
     }
 
     /// Second pass: acts on one frame; gives the mbuf back where it has served and is to be freed.
+    #[inline(always)]
     fn deal(&mut self, mut mbuf: Mbuf, job: &Job, origin: Origin) -> Option<Mbuf> {
         self.cx.sender = job.frame.source;
         let h = &job.headers;
@@ -234,7 +237,12 @@ impl Worker {
 
     /// Whether the next worker is to be asked for this packet's flow, and how many have been asked before: the port
     /// spreads flows as it likes, and under pressure may put a packet into another queue than its flow's.
+    #[inline(always)]
     pub(crate) fn ask_next(&self, h: &Headers, hash: u32, origin: Origin) -> Option<usize> {
+        if self.rings.next.is_empty() { None } else { self.next_to_ask(h, hash, origin) }
+    }
+
+    fn next_to_ask(&self, h: &Headers, hash: u32, origin: Origin) -> Option<usize> {
         let asked = match origin {
             Origin::Worker { asked } => usize::from(asked),
             Origin::Port(_) => 0,
