@@ -18,8 +18,11 @@ no application) is left out.
 Besides `/metrics` there are `/healthz` (200 while every worker gives signs of life, else 503) and `/readyz` (200 while
 new flows are taken and at least one link is up, else 503). Both say in plain text what is wrong.
 
-For every moment: `millrace_port_rx_packets_total` = `millrace_delivered_total` + `millrace_drops_total`, each summed over
-its labels, but for the few packets that wait in rings and in reassembly at that moment.
+For every moment, each summed over its labels: `millrace_port_rx_packets_total` = `millrace_delivered_total` +
+`millrace_drops_total` + `millrace_fragments_held` + (`millrace_worker_steered_out_total` -
+`millrace_worker_steered_in_total`). The difference in brackets is what lies in the rings between workers. Reports of
+different workers are up to a tenth of a second apart, so while packets flow the two sides may differ by what came in that
+time.
 
 This file is written by `millrace metrics`; a test keeps it so.
 ";
