@@ -154,10 +154,14 @@ fn start_hint(error: Error, options: &EalOptions) -> Error {
         (Some(libc::ENOMEM), Hugepages::None) => {
             format!("ask for less memory than {} MiB, or free some", options.memory_mb)
         }
-        (Some(libc::EACCES | libc::ENOMEM | libc::ENOENT), Hugepages::InMemory | Hugepages::Dir(_)) => {
+        (Some(libc::EACCES | libc::ENOMEM | libc::ENOENT), Hugepages::InMemory) => {
+            format!("set `hugepages: false`, or reserve them with {}", reserve(options.memory_mb))
+        }
+        (Some(libc::EACCES | libc::ENOMEM | libc::ENOENT), Hugepages::Dir(dir)) => {
             format!(
-                "set `hugepages: false`, or reserve them with `sysctl vm.nr_hugepages={}` and mount a hugetlbfs this user may write",
-                options.memory_mb.max(512) / 2
+                "set `hugepages: true`, or reserve them with {} and mount a hugetlbfs at {} that this user may write",
+                reserve(options.memory_mb),
+                dir.display()
             )
         }
         (Some(libc::ENODEV), _) => {
@@ -170,6 +174,11 @@ fn start_hint(error: Error, options: &EalOptions) -> Error {
         _ => "read DPDK's own message above; log level debug says more".to_owned(),
     };
     error.with_hint(hint)
+}
+
+/// The command that reserves hugepages of 2 MiB for that much memory.
+fn reserve(memory_mb: u32) -> String {
+    format!("`sysctl vm.nr_hugepages={}`", memory_mb.max(512).div_ceil(2))
 }
 
 /// The cpus this thread may run on.

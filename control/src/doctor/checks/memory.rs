@@ -7,7 +7,7 @@ use crate::config::model::Hugepages;
 use crate::doctor::report::Check;
 use crate::doctor::system::System;
 
-/// Whether the hugepages asked for are reserved and mounted.
+/// Whether the hugepages asked for are reserved and, where they come from a mount, mounted.
 pub(super) fn hugepages(system: &System, config: Option<&Config>) -> Vec<Check> {
     const NAME: &str = "hugepages";
     let meminfo = |key| {
@@ -20,15 +20,15 @@ pub(super) fn hugepages(system: &System, config: Option<&Config>) -> Vec<Check> 
     let Some(config) = config else {
         return vec![Check::pass(NAME, state)];
     };
-    let wanted = match &config.eal.hugepages {
+    let mount = match &config.eal.hugepages {
         Hugepages::Off => {
             return vec![Check::not_applicable(NAME, format!("`eal.hugepages` is off; {state}"))];
         }
+        // Taken from the kernel without a file system.
         Hugepages::On => None,
         Hugepages::Dir(dir) => Some(dir.to_string_lossy().into_owned()),
     };
     let pages = (u64::from(config.eal.memory_mb) * 1024).div_ceil(page_kb);
-    let mounts = mounts(system);
     let mut checks = Vec::new();
     checks.push(if free < pages {
         let found = format!("{state}; `eal.memory_mb: {}` needs {pages}", config.eal.memory_mb);
@@ -38,17 +38,15 @@ pub(super) fn hugepages(system: &System, config: Option<&Config>) -> Vec<Check> 
     } else {
         Check::pass(NAME, format!("{state}, {pages} needed"))
     });
-    let mounted = match &wanted {
-        Some(dir) => mounts.iter().any(|mount| mount == dir),
-        None => !mounts.is_empty(),
-    };
-    checks.push(if mounted {
-        Check::pass("hugetlbfs", format!("mounted at {}", wanted.unwrap_or_else(|| mounts.join(", "))))
-    } else {
-        let dir = wanted.unwrap_or_else(|| "/dev/hugepages".into());
-        let fix = format!("mkdir -p {dir} && mount -t hugetlbfs none {dir}");
-        Check::fail("hugetlbfs", format!("not mounted at {dir}"), fix)
-    });
+    if let Some(dir) = mount {
+        checks.push(if mounts(system).contains(&dir) {
+            Check::pass("hugetlbfs", format!("mounted at {dir}"))
+        } else {
+            let fix = format!("mkdir -p {dir} && mount -t hugetlbfs none {dir}");
+            Check::fail("hugetlbfs", format!("not mounted at {dir}"), fix)
+                .then("or write `hugepages: true`, which needs no mount")
+        });
+    }
     checks
 }
 
