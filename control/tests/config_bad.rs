@@ -461,6 +461,38 @@ fn what_is_allowed_but_not_meant_is_a_warning_at_its_place() {
 }
 
 #[test]
+fn buffers_fit_the_address_space_and_suit_the_memory() {
+    let host = |gib: u64| Host { memory: Some(gib << 30), strict: true, ..Host::unknown() };
+    // 65536 flows with two buffers of 64 KiB are 8 GiB.
+    assert!(parse_for("x", GOOD, &host(1)).unwrap().warnings.is_empty());
+    let two = GOOD.replace("workers: [1]", "workers: [1, 2]");
+    let [warning] = &parse_for("x", &two, &host(1)).unwrap().warnings[..] else { panic!("one warning") };
+    assert_eq!(warning.path, "limits.flows");
+    assert!(warning.what.contains("reserve 16 GiB, this machine has 1 GiB"), "{warning}");
+    assert!(warning.instead.contains("`flows: 32768` or less"), "{warning}");
+    let any_host = Host { strict: false, ..host(1) };
+    assert!(parse_for("x", &two, &any_host).unwrap().warnings.is_empty(), "not meant for this machine");
+
+    let huge = two.replace("64KiB", "16MiB").replace("flows: 65536", "flows: 1048576");
+    assert!(parse_for("x", &huge, &Host::unknown()).is_ok(), "2^46 bytes are allowed");
+    let found = parse_for("x", &huge.replace("1048576", "1048577"), &Host::unknown()).unwrap_err().0;
+    assert_eq!((found.len(), found[0].path.as_str()), (1, "limits.flows"), "{found:?}");
+    assert!(found[0].what.contains("65536 GiB"), "{}", found[0]);
+    assert!(found[0].instead.contains("`flows: 1048576` or less"), "{}", found[0]);
+}
+
+#[test]
+fn automatic_buffers_are_counted_as_long_as_they_will_be() {
+    // 8192 buffers of 9000 + 192 + 256 bytes are 74 MiB; of the usual 2176 + 256 bytes, 19 MiB.
+    let small = GOOD.replace("memory_mb: 512", "memory_mb: 64");
+    assert!(parse_for("x", &small, &Host::unknown()).is_ok());
+    let long = small.replace("mtu: 1500", "mtu: 9000");
+    let found = parse_for("x", &long, &Host::unknown()).unwrap_err().0;
+    assert_eq!((found.len(), found[0].path.as_str()), (1, "eal.memory_mb"), "{found:?}");
+    assert!(found[0].what.contains("the pools need 74 MiB"), "{}", found[0]);
+}
+
+#[test]
 fn a_rule_is_called_unreachable_only_if_one_earlier_rule_takes_it_all() {
     let late = |a: &str, b: &str| {
         let text = format!(

@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 pub struct Host {
     /// CPUs that are online, ascending; `None` when not known. `workers: {count: n}` takes its CPUs from these.
     pub cpus: Option<Vec<u32>>,
+    /// Bytes of memory; `None` when not known.
+    pub memory: Option<u64>,
     /// Directory that relative paths of the file are resolved against.
     pub base: PathBuf,
-    /// Whether the CPUs and paths the file names must exist.
+    /// Whether the CPUs and paths the file names must exist, and its sizes suit the memory.
     pub strict: bool,
 }
 
@@ -20,7 +22,7 @@ impl Host {
     /// No machine in particular: nothing is checked against it.
     #[must_use]
     pub fn unknown() -> Self {
-        Self { cpus: None, base: PathBuf::from("."), strict: false }
+        Self { cpus: None, memory: None, base: PathBuf::from("."), strict: false }
     }
 
     /// This machine, with relative paths resolved against the directory of `file`.
@@ -31,7 +33,13 @@ impl Host {
             _ => PathBuf::from("."),
         };
         let online = std::fs::read_to_string("/sys/devices/system/cpu/online").ok();
-        Self { cpus: online.as_deref().and_then(parse_cpu_list), base, strict: true }
+        let memory = std::fs::read_to_string("/proc/meminfo").ok();
+        Self {
+            cpus: online.as_deref().and_then(parse_cpu_list),
+            memory: memory.as_deref().and_then(parse_memory),
+            base,
+            strict: true,
+        }
     }
 
     /// This machine, without insisting on the CPUs and paths the file names.
@@ -50,6 +58,13 @@ impl Host {
             _ => (1..=count).collect(),
         }
     }
+}
+
+/// The memory there is, in bytes, from /proc/meminfo.
+fn parse_memory(text: &str) -> Option<u64> {
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = total.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
 }
 
 /// The kernel's list format: `0-3,8,10-11`.

@@ -2,20 +2,25 @@
 //!
 //! Invariant: a configuration that passes can fill every descriptor ring and still has buffers to send with.
 
+use dataplane::settings::data_room_for;
+
 use super::Checker;
 use crate::config::Auto;
 use crate::config::model::{Config, Hugepages, IdleMode};
 
 /// An mbuf's own header, pool header and padding around the data room (bytes).
 const MBUF_OVERHEAD: u64 = 256;
-/// Data room of `auto`: the headroom of 128 bytes and 2 KiB of packet.
-const AUTO_DATA_ROOM: u64 = 2176;
 /// What EAL and drivers take besides the pools (MiB), seen with net_tap and net_memif ports.
 const EAL_OVERHEAD_MB: u64 = 16;
+/// Address space for flows that no process has: processors of today give each 47 bits, and other things need room too.
+const MOST_ADDRESS_SPACE: u64 = 1 << 46;
+/// How much more may be promised to flows than there is memory before it is worth a warning.
+const OVERCOMMIT: u64 = 8;
 
 pub(super) fn check(checker: &mut Checker<'_>) {
     pools(checker);
     memory(checker);
+    address_space(checker);
     limits(checker);
 }
 
@@ -53,13 +58,16 @@ fn pools(checker: &mut Checker<'_>) {
 }
 
 fn memory(checker: &mut Checker<'_>) {
-    let usable = ["eal", "mempool", "workers"].iter().all(|path| checker.usable(path));
+    let usable = ["eal", "mempool", "workers", "ports"].iter().all(|path| checker.usable(path));
     if !usable {
         return;
     }
     let config = checker.config;
     let data_room = match config.mempool.data_room {
-        Auto::Auto => AUTO_DATA_ROOM,
+        Auto::Auto => {
+            let largest = config.ports.iter().map(|port| port.mtu).max().unwrap_or(1500);
+            u64::from(data_room_for(largest))
+        }
         Auto::Fixed(size) => size.bytes(),
     };
     let each = u64::from(config.mempool.mbufs) * (data_room + MBUF_OVERHEAD);
@@ -76,6 +84,42 @@ fn memory(checker: &mut Checker<'_>) {
             checker.warn("eal.memory_mb", format!("{given} MiB is little: {what}"), instead);
         }
     }
+}
+
+/// Every flow a worker may have gets a receive and a send buffer at the start, as address space: pages cost memory once
+/// they are touched.
+fn address_space(checker: &mut Checker<'_>) {
+    if !["limits.flows", "tcp.buffer_size", "workers"].iter().all(|path| checker.usable(path)) {
+        return;
+    }
+    let config = checker.config;
+    let (workers, flows) = (config.workers.cpus.len() as u64, u64::from(config.limits.flows));
+    let buffer = config.tcp.buffer_size.bytes();
+    // At most 2^7 * 2^23 * 2 * 2^24: fits.
+    let sum = workers * flows * 2 * buffer;
+    let memory = checker.host.memory.filter(|_| checker.host.strict);
+    let at = if checker.given("tcp.buffer_size") && !checker.given("limits.flows") {
+        "tcp.buffer_size"
+    } else {
+        "limits.flows"
+    };
+    let what = format!("{workers} x {flows} flows with two buffers of {buffer} bytes reserve {}", gib(sum));
+    let fits = |most: u64| {
+        let flows = most / (workers * 2 * buffer);
+        format!("write `flows: {}` or less, or a smaller `tcp.buffer_size`", flows.max(16))
+    };
+    if sum > MOST_ADDRESS_SPACE {
+        let what = format!("{what} of address space, a process has {}", gib(MOST_ADDRESS_SPACE));
+        checker.error(at, what, fits(MOST_ADDRESS_SPACE));
+    } else if let Some(memory) = memory.filter(|memory| sum > memory.saturating_mul(OVERCOMMIT)) {
+        let what = format!("{what}, this machine has {}: busy flows could use up its memory", gib(memory));
+        checker.warn(at, what, fits(memory * OVERCOMMIT));
+    }
+}
+
+/// For people.
+fn gib(bytes: u64) -> String {
+    if bytes < 1 << 30 { format!("{} MiB", bytes >> 20) } else { format!("{} GiB", bytes >> 30) }
 }
 
 fn limits(checker: &mut Checker<'_>) {
