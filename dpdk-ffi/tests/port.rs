@@ -151,7 +151,8 @@ fn what_cannot_be_is_refused_and_leaves_the_port_usable() {
     assert!(
         refused(PortOptions { rx_queues: 2, ..Default::default() }, 1).contains("1 pools for 2 rx queues")
     );
-    assert!(refused(PortOptions { mtu: 1, ..Default::default() }, 1).contains("MTU 1 is out of range"));
+    let line = refused(PortOptions { mtu: 1, ..Default::default() }, 1);
+    assert!(line.contains("MTU 1 is out of range") && line.contains("write an `mtu` of "), "{line}");
     assert!(Port::configure(eal(), id, &PortOptions::default(), std::slice::from_ref(&pool)).is_ok());
 }
 

@@ -44,15 +44,16 @@ pub(super) fn plan(id: PortId, options: &PortOptions, rx_pools: &[Mempool]) -> R
             "give each rx queue its pool (it may be the same one)",
         ));
     }
-    if options.mtu < device.min_mtu || options.mtu > device.max_mtu {
-        return Err(Error::invalid(
-            what(),
-            format!("MTU {} is out of range", options.mtu),
-            format!("use {} to {}", device.min_mtu, device.max_mtu),
-        ));
-    }
     // SAFETY: DPDK leaves a static string or null here.
     let driver = unsafe { text::from_pointer(device.driver_name) };
+    let (least, most) = info::mtu_range(&device);
+    if options.mtu < least || options.mtu > most {
+        return Err(Error::invalid(
+            what(),
+            format!("MTU {} is out of range, driver {driver} takes {least} to {most}", options.mtu),
+            format!("write an `mtu` of {least} to {most}, or use a device that takes longer packets"),
+        ));
+    }
     let effective = Effective {
         rx_queues: options.rx_queues,
         tx_queues: options.tx_queues,

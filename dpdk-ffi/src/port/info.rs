@@ -117,12 +117,25 @@ pub fn port_info(_eal: &Eal, id: PortId) -> Result<PortInfo> {
         rss_types: RssTypes::from_bits(device.flow_type_rss_offloads),
         reta_size: device.reta_size,
         hash_key_size: device.hash_key_size,
-        min_mtu: device.min_mtu,
-        max_mtu: device.max_mtu,
+        min_mtu: mtu_range(&device).0,
+        max_mtu: mtu_range(&device).1,
         socket: socket(id),
         rx_descriptors: limits(&device.rx_desc_lim),
         tx_descriptors: limits(&device.tx_desc_lim),
     })
+}
+
+/// The MTUs a port takes. A driver may leave its largest MTU open and name the longest frame instead (net_tap does);
+/// DPDK then refuses by that frame, counting an Ethernet header and checksum around the packet.
+pub(super) fn mtu_range(device: &dpdk_sys::rte_eth_dev_info) -> (u16, u16) {
+    const AROUND: u64 = dpdk_sys::RTE_ETHER_HDR_LEN + dpdk_sys::RTE_ETHER_CRC_LEN;
+    let frame = u64::from(device.max_rx_pktlen);
+    let by_frame = if device.max_mtu == u16::MAX && frame > AROUND {
+        u16::try_from(frame - AROUND).unwrap_or(u16::MAX)
+    } else {
+        u16::MAX
+    };
+    (device.min_mtu, device.max_mtu.min(by_frame))
 }
 
 pub(super) fn device_info(id: PortId) -> Result<dpdk_sys::rte_eth_dev_info> {
