@@ -61,6 +61,7 @@ fn the_defaults_are_the_documented_ones() {
         (Duration::from_secs(7200), Duration::from_secs(7200))
     );
     assert_eq!((tcp.user_timeout, tcp.time_wait), (Duration::from_secs(120), Duration::from_secs(10)));
+    assert_eq!(tcp.fin_wait_timeout, Duration::from_secs(60));
     assert_eq!((tcp.congestion, udp.idle_timeout), (Congestion::Reno, Duration::from_secs(300)));
     assert_eq!((idle.mode, idle.max_sleep), (IdleMode::Adaptive, Duration::from_micros(100)));
     assert_eq!(metrics.listen, Listen::At(SocketAddr::from(([127, 0, 0, 1], 9464))));

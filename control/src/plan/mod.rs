@@ -43,7 +43,7 @@ pub fn settings(loaded: &Loaded, secret: [u8; 32]) -> Result<Settings, Problems>
     }
     Ok(Settings {
         cpus: config.workers.cpus.iter().map(|cpu| *cpu as usize).collect(),
-        eal: eal(config),
+        eal: eal(loaded),
         ports,
         services: Arc::new(services),
         mbufs: config.mempool.mbufs,
@@ -61,6 +61,7 @@ pub fn settings(loaded: &Loaded, secret: [u8; 32]) -> Result<Settings, Problems>
         tcp_idle_timeout: config.tcp.idle_timeout,
         tcp_halfopen_idle_timeout: config.tcp.halfopen_idle_timeout,
         tcp_user_timeout: config.tcp.user_timeout,
+        tcp_fin_wait_timeout: config.tcp.fin_wait_timeout,
         tcp_time_wait: config.tcp.time_wait,
         tcp_synack_retries: u8::try_from(config.tcp.synack_retries).unwrap_or(u8::MAX),
         tcp_min_mss: config.tcp.min_mss,
@@ -115,8 +116,16 @@ fn check_buffers(loaded: &Loaded, problems: &mut Vec<crate::config::Problem>) {
     }
 }
 
-fn eal(config: &Config) -> EalOptions {
+/// The tap driver logs errors at every start, about queueing and secondary processes it does without. Where the log
+/// level is left at its default they are kept back; why a start failed is heard all the same.
+const QUIET_TAP: &str = "--log-level=pmd.net.tap:critical";
+
+fn eal(loaded: &Loaded) -> EalOptions {
+    let config = &loaded.config;
     let eal = &config.eal;
+    let taps =
+        config.ports.iter().any(|port| port.device.as_ref().is_some_and(|vdev| vdev.driver() == "net_tap"));
+    let quiet = (taps && !loaded.given.contains("eal.log_level")).then(|| QUIET_TAP.to_owned());
     let devices = |pci: bool| {
         let wanted = config.ports.iter().filter_map(|port| port.attachment());
         wanted.filter_map(move |device| match device {
@@ -143,7 +152,7 @@ fn eal(config: &Config) -> EalOptions {
             EalLogLevel::Debug => LogLevel::Debug,
         },
         telemetry: false,
-        extra: eal.extra_args.clone(),
+        extra: quiet.into_iter().chain(eal.extra_args.iter().cloned()).collect(),
     }
 }
 
@@ -180,6 +189,17 @@ mod tests {
         assert_eq!(main_cpus(&config("[1, 3]", "[]"), &[0, 1, 2, 3]), [0, 2]);
         assert_eq!(main_cpus(&config("[1, 3]", "[2]"), &[0, 1, 2, 3]), [2]);
         assert!(main_cpus(&config("[0, 1]", "[]"), &[0, 1]).is_empty(), "nothing left: wherever it runs now");
+    }
+
+    #[test]
+    fn only_an_unasked_tap_is_kept_quiet() {
+        let extra = |device: &str, rest: &str| {
+            let ports = format!("ports: [{{name: a, device: {device}, addresses: [10.0.0.1/24]}}]");
+            eal(&parse("t", &format!("workers: [1]\n{ports}\n{rest}")).unwrap()).extra
+        };
+        assert_eq!(extra("net_tap0", "eal: {extra_args: [--iova-mode=va]}"), [QUIET_TAP, "--iova-mode=va"]);
+        assert!(extra("net_tap0", "eal: {log_level: warning}").is_empty(), "asked for: everything");
+        assert!(extra("net_null0", "").is_empty());
     }
 
     #[test]

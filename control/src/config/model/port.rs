@@ -145,7 +145,7 @@ section! {
         "vlan" vlan: Toggle = default(Toggle::Auto);
         /// Packets received in several buffers.
         "scatter" scatter: Toggle = default(Toggle::Auto);
-        /// TCP segmentation.
+        /// TCP segmentation. Accepted, but not used by this version.
         "tso" tso: Toggle = default(Toggle::Auto);
     }
 
@@ -155,9 +155,9 @@ section! {
         "id" id: u16 = required("100").range(1..=4094);
         /// Addresses on this VLAN, with their prefix length.
         "addresses" addresses: Vec<InterfaceAddress> = default(Vec::new()).items(0..=64).example("[10.65.0.2/24]");
-        /// Answer for every address of the VLAN's subnets.
+        /// Answer for every address of the VLAN's subnets, and for any address outside them that is routed here; never for gateways, network and broadcast addresses.
         "any_ip" any_ip: bool = default(false);
-        /// Where to send what is not on a subnet of this VLAN: at most one IPv4 and one IPv6 address.
+        /// Routers of this VLAN, at most one IPv4 and one IPv6 address: kept resolved, and left out of `any_ip`. Answers always go back to the station the packet came from.
         "gateway" gateway: Vec<IpAddr> = default(Vec::new()).or_one().items(0..=2).example("[10.65.0.1]");
     }
 
@@ -171,9 +171,9 @@ section! {
         "pci" pci: Option<PciAddress> = default(None).example("\"0000:3b:00.0\"").alternative();
         /// Addresses of untagged traffic, with their prefix length.
         "addresses" addresses: Vec<InterfaceAddress> = default(Vec::new()).items(0..=64).example("[10.64.0.2/24, \"fd00:64::2/64\"]");
-        /// Answer for every address of the port's subnets.
+        /// Answer for every address of the port's subnets, and for any address outside them that is routed here; never for gateways, `kernel_addresses`, network and broadcast addresses.
         "any_ip" any_ip: bool = default(false);
-        /// Where to send what is not on a subnet of this port: at most one IPv4 and one IPv6 address.
+        /// Routers of this port, at most one IPv4 and one IPv6 address: kept resolved, and left out of `any_ip`. Answers always go back to the station the packet came from.
         "gateway" gateway: Vec<IpAddr> = default(Vec::new()).or_one().items(0..=2).example("[10.64.0.1, \"fd00:64::1\"]");
         /// Largest IP packet, in bytes. At least 1280 with an IPv6 address.
         "mtu" mtu: u16 = default(1500).range(576..=9600);

@@ -16,17 +16,17 @@ section! {
         "mbufs" mbufs: u32 = default(8192).range(512..=4_194_304);
         /// Buffers kept in a worker's cache in front of its pool.
         "cache" cache: u32 = default(256).range(0..=512);
-        /// Bytes of each buffer, headroom included. `auto`: fits the largest MTU or uses chains of buffers.
+        /// Bytes of each buffer, headroom included. `auto`: fits the largest MTU.
         "data_room" data_room: Auto<Size> = default(Auto::Auto).range(1024..=16_384);
     }
 
     /// Bounds of everything that grows. Counts are per worker unless they say otherwise.
     pub struct Limits {
-        /// Flows of a worker, TCP and UDP together. Reaching it refuses new flows.
+        /// Flows of a worker, TCP and UDP together; UDP may take at most half. Reaching it refuses new flows.
         "flows" flows: u32 = default(65_536).range(16..=8_388_608);
         /// TCP flows of a worker whose handshake is not finished. The default is not more than `flows`.
         "half_open" half_open: u32 = default(8192).range(16..=8_388_608);
-        /// Neighbours (ARP and ND) of a worker.
+        /// Neighbours (ARP and ND), in one table for all workers. Rounded up to a power of two.
         "neighbours" neighbours: u32 = default(4096).range(16..=65_536);
         /// Datagrams a worker reassembles at a time.
         "fragments" fragments: u32 = default(64).range(0..=65_536);

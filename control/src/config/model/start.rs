@@ -74,7 +74,7 @@ impl Value for Workers {
 pub enum Hugepages {
     /// Ordinary pages: works everywhere, slower.
     Off,
-    /// Hugepages, from whatever hugetlbfs mount DPDK finds.
+    /// Hugepages straight from the kernel: private to this process, no hugetlbfs mount needed.
     On,
     /// Hugepages of one mount.
     Dir(PathBuf),
@@ -83,7 +83,7 @@ pub enum Hugepages {
 section! {
     /// Hugepages of one mount.
     pub(crate) struct HugepageDir {
-        /// A hugetlbfs mount.
+        /// A hugetlbfs mount, for peers that share the memory.
         "dir" dir: PathBuf = required("/dev/hugepages");
     }
 }
@@ -139,7 +139,7 @@ choice! {
 section! {
     /// How DPDK is started. Without a PCI port it is always started with `--no-pci`.
     pub struct Eal {
-        /// Take packet memory from hugepages: `true`, `false`, or `{dir: mount}`.
+        /// Take packet memory from hugepages: `true` (private, no mount needed), `false`, or `{dir: mount}`.
         "hugepages" hugepages: Hugepages = default(Hugepages::Off);
         /// Memory reserved for DPDK, in MiB.
         "memory_mb" memory_mb: u32 = default(512).range(64..=1_048_576);
@@ -147,7 +147,7 @@ section! {
         "file_prefix" file_prefix: String = default("millrace".into()).range(1..=32);
         /// CPUs of the main thread and everything that is not a worker. Empty: any CPU without a worker.
         "main_cpus" main_cpus: Vec<u32> = default(Vec::new()).range(0..=4095).items(0..=4096);
-        /// How much DPDK itself logs.
+        /// How much DPDK itself logs. Left out, net_tap is kept quieter still: it logs errors at every start that mean nothing.
         "log_level" log_level: EalLogLevel = default(EalLogLevel::Warning);
         /// Further EAL arguments. Devices, cores, memory and the file prefix are set by their own keys and refused here.
         "extra_args" extra_args: Vec<String> = default(Vec::new()).items(0..=64);

@@ -25,17 +25,19 @@ section! {
         "buffer_size" buffer_size: Size = default(Size::from_bytes(kib(64))).range(kib(2)..=mib(16));
         /// An established flow without a packet is closed after this time.
         "idle_timeout" idle_timeout: Duration = default(Duration::from_secs(7200)).range(seconds(1)..=seconds(604_800));
-        /// A flow whose peer has closed its half is closed after this time without a packet.
+        /// A flow whose handshake is not finished (SYN-RECEIVED) is closed this long after its SYN; `synack_retries` usually ends it sooner.
         "halfopen_idle_timeout" halfopen_idle_timeout: Duration = default(Duration::from_secs(7200)).range(seconds(1)..=seconds(604_800));
         /// How often a SYN-ACK is sent again before the handshake is given up.
         "synack_retries" synack_retries: u32 = default(5).range(0..=15);
         /// Sent data that stays unacknowledged this long aborts the flow (RFC 9293, 3.8.3).
         "user_timeout" user_timeout: Duration = default(Duration::from_secs(120)).range(seconds(1)..=seconds(86_400));
+        /// A flow that has sent everything and its FIN (FIN-WAIT-2) is closed after this time without a packet from the peer.
+        "fin_wait_timeout" fin_wait_timeout: Duration = default(Duration::from_secs(60)).range(seconds(1)..=seconds(3600));
         /// How long a closed flow keeps its five-tuple (RFC 9293 says twice the MSL).
         "time_wait" time_wait: Duration = default(Duration::from_secs(10)).range(millis(100)..=seconds(240));
         /// Congestion control.
         "congestion" congestion: Congestion = default(Congestion::Reno);
-        /// The smallest segment size a peer may ask for; smaller ones are raised to it.
+        /// The smallest segment size (MSS) a peer may ask for: SYNs that ask for less are dropped (`tcp_tiny_mss`).
         "min_mss" min_mss: u16 = default(64).range(48..=1220);
     }
 
