@@ -29,6 +29,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_xstats_get",
     "rte_eth_xstats_get_names",
     "rte_get_tsc_hz",
+    "rte_log_set_level_pattern",
     "rte_mempool_(avail_count|free|in_use_count|obj_iter)",
     "rte_pktmbuf_free_bulk",
     "rte_pktmbuf_pool_create",

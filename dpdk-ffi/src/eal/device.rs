@@ -33,11 +33,21 @@ impl Eal {
         find_port(self, name)
     }
 
+    /// Lets drivers log their errors, whatever the command line says.
+    fn hear_drivers(&self) {
+        #[allow(clippy::cast_possible_truncation, reason = "a level is a number below 16")]
+        const LEVEL: u32 = dpdk_sys::RTE_LOG_WARNING as u32;
+        // SAFETY: DPDK is initialised; the pattern is a C string that is only read. A failure leaves the log as it is.
+        let _ = unsafe { dpdk_sys::rte_log_set_level_pattern(c"pmd.*".as_ptr(), LEVEL) };
+    }
+
     pub(super) fn require_devices(&self, options: &EalOptions) -> Result<()> {
         for vdev in &options.vdevs {
             let name = device_name(vdev);
             if ETHERNET.iter().any(|prefix| name.starts_with(prefix)) && find_port(self, name).is_err() {
-                // Start-up swallowed the reason; asking once more brings it out.
+                // Start-up swallowed the reason; asking once more, with every driver's errors in the log again, brings
+                // it out.
+                self.hear_drivers();
                 self.attach_vdev(vdev)?;
             }
         }
