@@ -18,9 +18,10 @@ static ANSWER: [u8; 200] = [b'x'; 200];
 
 /// Answers 100 bytes with 200, from a pool of buffers that never runs out.
 struct App {
+    #[allow(clippy::vec_box, reason = "boxes are what goes in and out")]
     pool: Vec<Box<[u8; 1500]>>,
-    /// Both headers of the last packet sent, and its length.
-    last: ([u8; 40], usize),
+    /// Length of the last packet sent.
+    len: usize,
     sent: u64,
     closed: u64,
 }
@@ -39,9 +40,7 @@ impl Callbacks for App {
 
     fn l3_tx(&mut self, buffer: Box<[u8; 1500]>, meta: &TxMeta) {
         self.sent += 1;
-        if let Some(head) = buffer.first_chunk() {
-            self.last = (*head, meta.len);
-        }
+        self.len = meta.len;
         self.pool.push(buffer);
     }
 
@@ -72,16 +71,13 @@ impl Callbacks for App {
 }
 
 impl App {
-    /// The sequence number behind the last packet sent.
+    /// The sequence number behind the packet just sent, which is the last in the pool.
     fn next(&self) -> u32 {
-        let (packet, len) = &self.last;
-        if *len == 0 {
-            return 0;
-        }
+        let Some(packet) = self.pool.last() else { return 0 };
         let seq = u32::from_be_bytes([packet[24], packet[25], packet[26], packet[27]]);
         let header = usize::from(packet[32] >> 4) * 4;
         let control = u32::from(packet[33] & FIN) + u32::from(packet[33] >> 1 & 1);
-        seq.wrapping_add((len - 20 - header) as u32).wrapping_add(control)
+        seq.wrapping_add((self.len - 20 - header) as u32).wrapping_add(control)
     }
 }
 
@@ -102,6 +98,8 @@ fn silent(engine: &mut L3l4<Box<[u8; 1500]>>, app: &mut App, now: Instant, packe
 type Step = fn(&mut L3l4<Box<[u8; 1500]>>, &mut App, Instant, &mut [u8]);
 
 struct Client {
+    /// What the next segment acknowledges.
+    next: u32,
     engine: L3l4<Box<[u8; 1500]>>,
     app: App,
     now: u64,
@@ -116,13 +114,8 @@ impl Client {
             .tx_checksum(TxChecksum::None)
             .build()
             .unwrap_or_else(|error| panic!("{error}"));
-        let app = App {
-            pool: (0..8).map(|_| Box::new([0; 1500])).collect(),
-            last: ([0; 40], 0),
-            sent: 0,
-            closed: 0,
-        };
-        Self { engine, app, now: 1_000_000, packet: [0; 200] }
+        let app = App { pool: (0..8).map(|_| Box::new([0; 1500])).collect(), len: 0, sent: 0, closed: 0 };
+        Self { next: 0, engine, app, now: 1_000_000, packet: [0; 200] }
     }
 
     /// One segment of connection `n`.
@@ -133,7 +126,7 @@ impl Client {
             syn_options = &[2, 4, 5, 0xb4, 1, 3, 3, 7];
         }
         let len = 40 + syn_options.len() + data;
-        let next = self.app.next();
+        let (next, sent) = (self.next, self.app.sent);
         let p = &mut self.packet;
         p.fill(0x55);
         p[..12].copy_from_slice(&[0x45, 0, 0, len as u8, 0, 0, 0x40, 0, 64, 6, 0, 0]);
@@ -146,6 +139,9 @@ impl Client {
         p[32..40].copy_from_slice(&[((20 + syn_options.len()) as u8) << 2, flags, 0xff, 0xff, 0, 0, 0, 0]);
         p[40..40 + syn_options.len()].copy_from_slice(syn_options);
         step(&mut self.engine, &mut self.app, Instant::from_micros(self.now), &mut p[..len]);
+        if self.app.sent != sent {
+            self.next = self.app.next();
+        }
     }
 
     fn open(&mut self, step: Step, n: u32) {

@@ -33,7 +33,11 @@ pub(crate) fn reserve<C: Callbacks>(
     counters: &mut Counters,
     mtu: usize,
 ) -> Option<C::Buffer> {
-    let Some(mut buffer) = spare.take().or_else(|| cb.l3_tx_buffer()) else {
+    // The spare one was looked at when it came.
+    if let Some(buffer) = spare.take() {
+        return Some(buffer);
+    }
+    let Some(mut buffer) = cb.l3_tx_buffer() else {
         counters.tx_nobuf += 1;
         return None;
     };
@@ -158,23 +162,29 @@ impl<C: Callbacks> Drop for Tx<'_, '_, C> {
 }
 
 /// Follows what a socket sends, and puts its number right where it would be refused.
-#[inline]
+#[inline(always)]
 fn observe(flow: &mut Flow, counters: &mut Counters, packet: &mut [u8], l3_len: usize) {
     let whole = packet.len();
     // smoltcp has just written a header there, so the other way is never taken.
     let Some(tcp) = packet[l3_len..].first_chunk_mut::<20>() else { return };
     let (seq, control) = (be32(tcp, 4), tcp[13]);
     let header_len = usize::from(tcp[12] >> 4) * 4;
-    let len =
-        (whole - l3_len - header_len) as u32 + u32::from(control & flags::FIN) + u32::from(control >> 1 & 1);
-    if control & flags::ACK != 0 && control & flags::RST == 0 {
-        flow.acked = be32(tcp, 8);
-        let shift = if control & flags::SYN == 0 { flow.rcv_shift } else { 0 };
-        flow.edge = flow.acked.wrapping_add(u32::from(be16(tcp, 14)) << shift);
+    let mut len = (whole - l3_len - header_len) as u32;
+    let mut shift = flow.rcv_shift;
+    if control & (flags::SYN | flags::FIN | flags::RST) != 0 {
+        len += u32::from(control & flags::FIN) + u32::from(control >> 1 & 1);
+        if control & flags::RST != 0 {
+            // It acknowledges nothing and advertises nothing; the flow ends with it.
+            counters.rst_sent += 1;
+            return;
+        }
+        if control & flags::SYN != 0 {
+            // The window of a SYN is never scaled (RFC 7323 section 2.2).
+            shift = 0;
+        }
     }
-    if control & flags::RST != 0 {
-        counters.rst_sent += 1;
-    }
+    flow.acked = be32(tcp, 8);
+    flow.edge = flow.acked.wrapping_add(u32::from(be16(tcp, 14)) << shift);
     if len == 0 {
         // After a retransmission timeout smoltcp numbers bare ACKs from where it fell back to; peers do not look
         // at the ACK of a segment that is old (RFC 9293 section 3.10.7.4), and both sides may wait for ever.

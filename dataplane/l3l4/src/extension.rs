@@ -78,6 +78,7 @@ fn routing(header: &[u8]) -> Result<(), DropReason> {
 
 /// Moves the fixed header up against the transport header at `l4`, so that the extension headers are gone.
 /// Returns the offset at which the packet now starts.
+#[cold]
 pub fn strip(packet: &mut [u8], l4: usize, end: usize, protocol: u8) -> usize {
     let start = l4 - 40;
     packet.copy_within(0..40, start);

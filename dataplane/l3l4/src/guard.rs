@@ -114,6 +114,7 @@ fn reset(flow: &Flow, h: &Headers) -> Verdict {
 
 /// Writes a verdict's corrections into the packet. Checksums are not kept: they were verified before.
 /// Returns where the packet ends now.
+#[cold]
 pub(crate) fn correct(packet: &mut [u8], h: &Headers, ack: u32, clear_fin: bool, cut: u16) -> usize {
     let l4 = usize::from(h.l4);
     let end = h.end - cut;
@@ -127,6 +128,7 @@ pub(crate) fn correct(packet: &mut [u8], h: &Headers, ack: u32, clear_fin: bool,
 }
 
 /// Makes a bare ACK with the number `seq` of a segment; returns where the packet ends now.
+#[cold]
 pub(crate) fn reduce(packet: &mut [u8], h: &Headers, seq: u32) -> usize {
     let l4 = usize::from(h.l4);
     packet[l4 + 4..l4 + 8].copy_from_slice(&seq.to_be_bytes());

@@ -30,10 +30,14 @@ enum Sent {
 
 impl<B> L3l4<B> {
     /// Sends what the flows in the dirty list have to send.
+    #[inline(never)]
     pub(super) fn flush<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant) {
         // Those marked meanwhile have their turn next time.
-        let mut sending = core::mem::replace(&mut self.dirty, core::mem::take(&mut self.sending));
-        for &index in &sending {
+        let marked = self.dirty.len();
+        let mut at = 0;
+        while at < marked {
+            let index = self.dirty[at];
+            at += 1;
             let flow = &mut self.flows[index as usize];
             if flow.kind != Kind::Tcp || !flow.has(note::DIRTY) {
                 continue;
@@ -44,8 +48,11 @@ impl<B> L3l4<B> {
             }
             self.after_egress(cb, now, index);
         }
-        sending.clear();
-        self.sending = sending;
+        if self.dirty.len() == marked {
+            self.dirty.clear();
+        } else {
+            self.dirty.drain(..marked);
+        }
     }
 
     /// Lets one stack send.
@@ -61,7 +68,8 @@ impl<B> L3l4<B> {
         slots.with(flow.stack, |set| {
             let core = Core { cb, spare, counters, flow, id, mtu: link.mtu, checksum: link.checksum };
             let mut device = OnePacket { core, packet: None };
-            for _ in 0..SEGMENTS_PER_TURN {
+            let mut left = SEGMENTS_PER_TURN;
+            loop {
                 // smoltcp forgets a fast retransmission, and with it its timer, where the buffer is found to be
                 // lacking only then: it is not asked before there is one.
                 if !device.stock() {
@@ -73,8 +81,11 @@ impl<B> L3l4<B> {
                 if !device.core.flow.has_unsent() {
                     return Sent::All;
                 }
+                left -= 1;
+                if left == 0 {
+                    return Sent::More;
+                }
             }
-            Sent::More
         })
     }
 
@@ -142,6 +153,7 @@ impl<B> L3l4<B> {
     }
 
     /// Answers a segment inside a connection with the numbers that hold (RFC 5961), if the limit allows.
+    #[cold]
     pub(super) fn challenge<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
         if !self.challenge_limit.take(now) {
             self.counters.rate_limited += 1;
@@ -153,6 +165,7 @@ impl<B> L3l4<B> {
     }
 
     /// Sends a bare ACK for a flow; false where no buffer was left.
+    #[cold]
     pub(super) fn acknowledge<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, index: u32) -> bool {
         let flow = &self.flows[index as usize];
         if flow.kind == Kind::Free {
@@ -167,6 +180,7 @@ impl<B> L3l4<B> {
     }
 
     /// Answers a segment that belongs to no connection with an RST, if the limit allows.
+    #[cold]
     pub(super) fn answer_rst<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, h: &Headers) {
         if !self.rst_limit.take(now) {
             self.counters.rate_limited += 1;

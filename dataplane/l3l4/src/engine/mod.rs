@@ -65,8 +65,6 @@ pub struct L3l4<B> {
     wheel: Wheel,
     links: Vec<LinkState>,
     dirty: Vec<u32>,
-    /// The dirty list of the turn at hand.
-    sending: Vec<u32>,
     /// Scratch of a turn: flows whose timers fired.
     due: Vec<u32>,
     time_wait: VecDeque<(FlowId, Instant)>,
@@ -107,7 +105,6 @@ impl<B> L3l4<B> {
             wheel: Wheel::new(b.limits.flows, b.start),
             links: b.links.iter().map(|link| egress::link_state(link, b.start)).collect(),
             dirty: Vec::with_capacity(1024),
-            sending: Vec::with_capacity(1024),
             due: Vec::with_capacity(256),
             time_wait: VecDeque::with_capacity(2 * b.limits.flows),
             spare: None,

@@ -35,7 +35,7 @@ impl<B> L3l4<B> {
         let mut h = Headers::default();
         match packet::read(packet, link, known, &mut h) {
             Ok(Class::Whole) => {
-                let hash = self.prepare(&h.key);
+                let hash = self.hash.hash(&h.key);
                 self.rx(cb, now, packet, &h, hash)
             }
             Ok(Class::Fragment) => self.refuse(DropReason::IpFragment),
@@ -95,14 +95,16 @@ impl<B> L3l4<B> {
     ) -> Result<(), DropReason> {
         let Self { flows, slots, links, spare, counters, .. } = self;
         let flow = &mut flows[index as usize];
-        if flow.has(note::GIVEN_UP) {
-            return Err(DropReason::TcpClosing);
-        }
-        if flow.state == State::LastAck as u8 && closes_last_ack(flow, h) {
-            // RFC 9293 section 3.10.7.4: both sides have closed and all is acknowledged. There is nothing left
-            // that the stack could do or say.
-            self.close(cb, index, CloseReason::Finished);
-            return Ok(());
+        if flow.state != State::Established as u8 {
+            if flow.has(note::GIVEN_UP) {
+                return Err(DropReason::TcpClosing);
+            }
+            if flow.state == State::LastAck as u8 && closes_last_ack(flow, h) {
+                // RFC 9293 section 3.10.7.4: both sides have closed and all is acknowledged. There is nothing left
+                // that the stack could do or say.
+                self.close(cb, index, CloseReason::Finished);
+                return Ok(());
+            }
         }
         let mut end = usize::from(h.end);
         let mut owes_ack = false;
@@ -165,7 +167,7 @@ impl<B> L3l4<B> {
         counters.tcp_bytes_in += flow.bytes_in - bytes.0;
         counters.tcp_bytes_out += flow.bytes_out - bytes.1;
         let answered = counters.tx_packets != before.2;
-        owes_ack |= h.payload_len() > 0 && seq_lt(before.1, h.seq);
+        owes_ack |= h.seq != before.1 && h.payload_len() > 0 && seq_lt(before.1, h.seq);
         let duplicate = h.ack == before.0 && h.segment_len() == 0 && flow.is_busy();
         self.settle(cb, now, index, h, duplicate);
         if owes_ack && !answered {
@@ -185,13 +187,17 @@ impl<B> L3l4<B> {
         duplicate: bool,
     ) {
         let flow = &mut self.flows[index as usize];
-        const OUT_OF_THE_ORDINARY: u8 = note::HALF_OPEN | note::GIVEN_UP | note::TOUCHED;
-        if flow.state == State::Established as u8 && flow.notes & OUT_OF_THE_ORDINARY == 0 {
+        if flow.state == State::Established as u8 && !flow.has(note::HALF_OPEN) {
             if !flow.is_busy() {
                 flow.notes &= !note::BUSY;
             }
-            if flow.acked != flow.rcv_nxt || flow.has_unsent() || duplicate {
-                self.mark(index);
+            let needs_egress = flow.acked != flow.rcv_nxt
+                || flow.has_unsent()
+                || duplicate
+                || opens_window(flow, self.rx_ring);
+            if needs_egress && !flow.has(note::DIRTY) {
+                flow.notes |= note::DIRTY;
+                self.dirty.push(index);
             }
             return;
         }
@@ -217,7 +223,7 @@ impl<B> L3l4<B> {
             || duplicate
             || flow.has(note::GIVEN_UP)
             || flow.state == State::TimeWait as u8
-            || flow.has(note::TOUCHED) && flow.edge.wrapping_sub(flow.rcv_nxt) < (self.rx_ring / 2) as u32;
+            || opens_window(flow, self.rx_ring);
         if needs_egress {
             self.mark(index);
         }
@@ -469,6 +475,12 @@ fn closes_last_ack(flow: &Flow, h: &Headers) -> bool {
         && h.ack == flow.snd_nxt
         && h.seq == flow.rcv_nxt
         && h.payload_len() == 0
+}
+
+/// Whether the application took so much that a closed window is worth a word.
+#[inline]
+fn opens_window(flow: &Flow, ring: usize) -> bool {
+    flow.has(note::TOUCHED) && flow.edge.wrapping_sub(flow.rcv_nxt) < (ring / 2) as u32
 }
 
 /// Whether the application has something to hear about after a segment was fed.

@@ -29,26 +29,23 @@ impl<B> L3l4<B> {
     /// [`L3l4::l4_poll`] for a caller that polls all the time and need not know when to come back.
     #[inline(always)]
     pub fn turn<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant) {
-        if !self.dirty.is_empty() || self.wheel.is_due(now) || !self.time_wait.is_empty() {
-            self.work(cb, now);
+        if self.wheel.is_due(now) || !self.time_wait.is_empty() {
+            self.run_timers(cb, now);
+        }
+        if !self.dirty.is_empty() {
+            self.flush(cb, now);
         }
     }
 
-    /// The part of a turn for which there is something to do.
     #[inline(never)]
-    fn work<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant) {
-        if self.wheel.is_due(now) {
-            let mut due = core::mem::take(&mut self.due);
-            self.wheel.advance(now, TIMERS_PER_TURN, |_, index| due.push(index));
-            for index in due.drain(..) {
-                self.fire(cb, now, index);
-            }
-            self.due = due;
+    fn run_timers<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant) {
+        let mut due = core::mem::take(&mut self.due);
+        self.wheel.advance(now, TIMERS_PER_TURN, |_, index| due.push(index));
+        for index in due.drain(..) {
+            self.fire(cb, now, index);
         }
-        if !self.time_wait.is_empty() {
-            self.expire_time_wait(now);
-        }
-        self.flush(cb, now);
+        self.due = due;
+        self.expire_time_wait(now);
     }
 
     /// A flow's time has come, or it was only due to be looked at.
