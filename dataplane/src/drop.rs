@@ -9,39 +9,7 @@ use crate::icmp::IcmpDrop;
 use crate::neighbour::arp::ArpDrop;
 use crate::neighbour::ndp::NdpDrop;
 
-macro_rules! reasons {
-    ($($variant:ident = $name:literal, $help:literal;)*) => {
-        /// Why a packet went nowhere, below and beside the engine.
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
-        #[repr(u8)]
-        pub enum DropReason { $(#[doc = $help] $variant),* }
-
-        impl DropReason {
-            /// Every reason, in the order of their numbers.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// The name used in metrics and listings.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name),* }
-            }
-
-            /// One line of what it means.
-            #[must_use]
-            pub const fn help(self) -> &'static str {
-                match self { $(Self::$variant => $help),* }
-            }
-
-            /// Its number, from 0.
-            #[must_use]
-            pub const fn index(self) -> usize {
-                self as usize
-            }
-        }
-    };
-}
-
-reasons! {
+l3l4::drop_reasons! {
     EthernetTruncated = "ethernet_truncated", "the frame is shorter than its Ethernet or VLAN header";
     NotOurMac = "not_our_mac", "the frame is for another station, or for a group nobody here listens to";
     VlanUnknown = "vlan_unknown", "a VLAN that the port does not accept, or a tag within a tag";

@@ -2,8 +2,11 @@
 //!
 //! Invariant: every packet given to the engine is either delivered or counted under exactly one of these.
 
-macro_rules! reasons {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $help:literal;)*) => {
+/// Makes a closed list of drop reasons, `enum DropReason`, of lines `Variant = "name", "meaning";`. The layers above
+/// the engine make theirs with it, so that all reasons look alike to whoever counts and shows them.
+#[macro_export]
+macro_rules! drop_reasons {
+    ($($variant:ident = $name:literal, $help:literal;)*) => {
         /// Why a packet went nowhere.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
         #[repr(u8)]
@@ -34,7 +37,7 @@ macro_rules! reasons {
     };
 }
 
-reasons! {
+drop_reasons! {
     IpTruncated = "ip_truncated", "the packet is shorter than its IP header or total length says";
     IpVersion = "ip_version", "the IP version is neither 4 nor 6, or the header length is impossible";
     IpChecksum = "ip_checksum", "the IPv4 header checksum is wrong";
