@@ -21,6 +21,9 @@ use crate::snapshot::{Phase, Source};
 /// How long workers may take to report the new services.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long reading the file and what it names may take (a network file system may hang).
+const READING_TIME: Duration = Duration::from_secs(20);
+
 pub(super) async fn reload(daemon: &Daemon) -> Reloaded {
     let _one_at_a_time = daemon.reloading.lock().await;
     let (source, services, in_force) = {
@@ -36,9 +39,15 @@ pub(super) async fn reload(daemon: &Daemon) -> Reloaded {
         Err(vec!["the daemon is stopping: start it again with the new file".to_owned()])
     } else {
         // Files are read, some of them large: not on the thread that answers operators.
-        let made = tokio::task::spawn_blocking(move || make(source, &services, &in_force)).await;
-        made.map_err(|error| vec![format!("the reload ended early: {error}")])
-            .and_then(|made| made.map_err(|problems| problems.0.iter().map(ToString::to_string).collect()))
+        let making = tokio::task::spawn_blocking(move || make(source, &services, &in_force));
+        match tokio::time::timeout(READING_TIME, making).await {
+            Ok(Ok(made)) => made.map_err(|problems| problems.0.iter().map(ToString::to_string).collect()),
+            Ok(Err(error)) => Err(vec![format!("the reload ended early: {error}")]),
+            Err(_) => Err(vec![format!(
+                "the file, or one that it names, could not be read within {} seconds: nothing was changed",
+                READING_TIME.as_secs()
+            )]),
+        }
     };
     match made {
         Ok((loaded, services)) => apply(daemon, loaded, Arc::new(services), &mut outcome).await,

@@ -76,7 +76,8 @@ fn attempt(options: &Options, out: &mut dyn Write) -> Result<u8, Failure> {
     }
     // Sessions hold the daemon: they end here.
     drop(local);
-    drop(runtime);
+    // Not waited for: a reload may hang on a file that does not answer.
+    runtime.shutdown_background();
     let Some(daemon) = Rc::into_inner(daemon) else {
         return Err(Failure::Start("a session outlived the servers; fix: report this as a defect".into()));
     };
