@@ -113,7 +113,9 @@ pub(super) fn directories(system: &System, config: Option<&Config>) -> Vec<Check
             };
             let directory = http.directory.as_ref()?;
             let name = format!("directory {}", service.name);
-            Some(if system.path(directory).is_dir() {
+            // A relative one is seen from where the command was given.
+            let place = std::path::absolute(directory).unwrap_or_else(|_| directory.clone());
+            Some(if system.path(place).is_dir() {
                 Check::pass(name, directory.display().to_string())
             } else {
                 let found = format!("there is no directory {}", directory.display());

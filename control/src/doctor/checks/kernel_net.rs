@@ -29,7 +29,7 @@ pub(super) fn taps(system: &System, config: Option<&Config>) -> Vec<Check> {
             Check::fail(
                 format!("tap {}", port.name),
                 found,
-                format!("ip link del {interface}, or another `iface=`"),
+                format!("stop the process that has it, or `ip link del {interface}` if none has; or another `iface=`"),
             )
         })
     });
