@@ -66,18 +66,14 @@ pub(crate) struct OnePacket<'a, 'p, C: Callbacks> {
 }
 
 impl<C: Callbacks> OnePacket<'_, '_, C> {
-    fn reserve(&mut self) -> Option<C::Buffer> {
-        let Core { cb, spare, counters, mtu, .. } = &mut self.core;
-        reserve(*cb, spare, counters, *mtu)
-    }
-
     /// Sees to it that the next token finds its buffer; false where there is none.
     #[inline]
     pub(crate) fn stock(&mut self) -> bool {
-        if self.core.spare.is_none() {
-            *self.core.spare = self.reserve();
+        let Core { cb, spare, counters, mtu, .. } = &mut self.core;
+        if spare.is_none() {
+            **spare = reserve(*cb, spare, counters, *mtu);
         }
-        self.core.spare.is_some()
+        spare.is_some()
     }
 }
 
@@ -93,15 +89,17 @@ impl<'a, 'p, C: Callbacks> Device for OnePacket<'a, 'p, C> {
 
     #[inline]
     fn receive(&mut self, _: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
-        let buffer = Some(self.reserve()?);
+        if !self.stock() {
+            return None;
+        }
         let packet = self.packet.take()?;
-        Some((Rx(packet), Tx { core: &mut self.core, buffer }))
+        Some((Rx(packet), Tx { core: &mut self.core }))
     }
 
     #[inline]
     fn transmit(&mut self, _: Instant) -> Option<Self::TxToken<'_>> {
-        let buffer = Some(self.reserve()?);
-        Some(Tx { core: &mut self.core, buffer })
+        // Stocked before smoltcp was asked. Without a way to fail here it writes what it sends where it is needed.
+        Some(Tx { core: &mut self.core })
     }
 
     #[inline]
@@ -125,13 +123,12 @@ impl RxToken for Rx<'_> {
 
 pub(crate) struct Tx<'t, 'a, C: Callbacks> {
     core: &'t mut Core<'a, C>,
-    buffer: Option<C::Buffer>,
 }
 
 impl<C: Callbacks> TxToken for Tx<'_, '_, C> {
     #[inline]
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(mut self, len: usize, f: F) -> R {
-        let Some(mut buffer) = self.buffer.take() else { return f(&mut []) };
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        let Some(mut buffer) = self.core.spare.take() else { return f(&mut []) };
         let packet = &mut self.core.cb.l3_tx_buffer_mut(&mut buffer)[..len];
         let result = f(packet);
         let l3_len = if packet[0] >> 4 == 4 { 20 } else { 40 };
@@ -149,15 +146,6 @@ impl<C: Callbacks> TxToken for Tx<'_, '_, C> {
         self.core.counters.tx_packets += 1;
         self.core.cb.l3_tx(buffer, &meta);
         result
-    }
-}
-
-impl<C: Callbacks> Drop for Tx<'_, '_, C> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(buffer) = self.buffer.take() {
-            *self.core.spare = Some(buffer);
-        }
     }
 }
 

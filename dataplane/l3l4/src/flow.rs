@@ -6,6 +6,7 @@
 use crate::callbacks::CloseReason;
 use crate::key::{FlowId, FlowKey};
 use crate::time::Instant;
+use core::time::Duration;
 use smoltcp::socket::tcp::{Socket, State};
 
 /// `a` lies before `b` in sequence space (RFC 9293 section 3.4).
@@ -125,6 +126,17 @@ impl Flow {
     #[inline]
     pub(crate) fn is_busy(&self) -> bool {
         self.snd_una != self.goal()
+    }
+
+    /// Notes that something was sent and not acknowledged; true where the flow must be filed to be looked at
+    /// within `shortest`.
+    #[inline]
+    pub(crate) fn waits_for_ack(&mut self, now: Instant, shortest: Duration) -> bool {
+        if !self.has(note::BUSY) {
+            self.notes |= note::BUSY;
+            self.busy_since = now;
+        }
+        self.due > now + shortest
     }
 
     /// The sequence number of a bare ACK: the highest sent that the peer's window has room for.

@@ -21,11 +21,14 @@ const SEGMENTS_PER_TURN: usize = 64;
 /// How soon a stack with something outstanding is looked at: no timer of smoltcp runs shorter than this.
 const SHORTEST_TIMER: core::time::Duration = core::time::Duration::from_secs(1);
 
-/// How a turn of sending ended.
-#[derive(PartialEq, Eq, Clone, Copy)]
-enum Sent {
-    All,
-    More,
+/// What a flow waits for after its turn of sending.
+enum Next {
+    /// Nothing, or it is on the wheel for it already.
+    Nothing,
+    /// To be looked at before its stack's timer can run out.
+    Arm,
+    /// The connection begins or ends: see [`L3l4::after_last_words`].
+    LastWords,
 }
 
 impl<B> L3l4<B> {
@@ -38,15 +41,15 @@ impl<B> L3l4<B> {
         while at < marked {
             let index = self.dirty[at];
             at += 1;
-            let flow = &mut self.flows[index as usize];
-            if flow.kind != Kind::Tcp || !flow.has(note::DIRTY) {
-                continue;
-            }
-            flow.notes &= !(note::DIRTY | note::TOUCHED);
-            if self.send(cb, now, index) == Sent::More {
+            let (more, next) = self.send(cb, now, index);
+            if more {
                 self.mark(index);
             }
-            self.after_egress(cb, now, index);
+            match next {
+                Next::Nothing => {}
+                Next::Arm => self.arm(index, now + SHORTEST_TIMER),
+                Next::LastWords => self.after_last_words(cb, now, index),
+            }
         }
         if self.dirty.len() == marked {
             self.dirty.clear();
@@ -55,17 +58,21 @@ impl<B> L3l4<B> {
         }
     }
 
-    /// Lets one stack send.
-    fn send<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) -> Sent {
+    /// Lets one marked stack send. The first of what it returns says that there is more, for the next turn.
+    fn send<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) -> (bool, Next) {
         let Self { flows, slots, links, spare, counters, .. } = self;
         let flow = &mut flows[index as usize];
-        let link = &mut links[flow.key.port_index()];
+        if flow.kind != Kind::Tcp || !flow.has(note::DIRTY) {
+            return (false, Next::Nothing);
+        }
+        flow.notes &= !(note::DIRTY | note::TOUCHED);
         if flow.state == State::TimeWait as u8 && flow.acked == flow.rcv_nxt {
             // All is said. smoltcp's own TIME-WAIT timer would throw away what the application has not taken yet.
-            return Sent::All;
+            return (false, Next::LastWords);
         }
+        let link = &mut links[flow.key.port_index()];
         let id = flow.id(index);
-        slots.with(flow.stack, |set| {
+        let more = slots.with(flow.stack, |set| {
             let core = Core { cb, spare, counters, flow, id, mtu: link.mtu, checksum: link.checksum };
             let mut device = OnePacket { core, packet: None };
             let mut left = SEGMENTS_PER_TURN;
@@ -73,47 +80,28 @@ impl<B> L3l4<B> {
                 // smoltcp forgets a fast retransmission, and with it its timer, where the buffer is found to be
                 // lacking only then: it is not asked before there is one.
                 if !device.stock() {
-                    return Sent::More;
+                    return true;
                 }
                 if link.interface.poll_egress(now.smoltcp(), &mut device, set) == PollResult::None {
-                    return Sent::All;
+                    return false;
                 }
                 if !device.core.flow.has_unsent() {
-                    return Sent::All;
+                    return false;
                 }
                 left -= 1;
                 if left == 0 {
-                    return Sent::More;
+                    return true;
                 }
             }
-        })
-    }
-
-    /// After sending: a stack that is done gives way to a record, one that waits is put on the wheel.
-    fn after_egress<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
-        let flow = &mut self.flows[index as usize];
+        });
         if flow.state != State::Established as u8 {
-            self.after_last_words(cb, now, index);
-        } else if flow.is_busy() {
-            self.wait_for_ack(now, index);
+            return (more, Next::LastWords);
         }
+        let arm = flow.is_busy() && flow.waits_for_ack(now, SHORTEST_TIMER);
+        (more, if arm { Next::Arm } else { Next::Nothing })
     }
 
-    /// Something was sent and not acknowledged: the stack is looked at before its timer can run out.
-    #[inline]
-    fn wait_for_ack(&mut self, now: Instant, index: u32) {
-        let flow = &mut self.flows[index as usize];
-        if !flow.has(note::BUSY) {
-            flow.notes |= note::BUSY;
-            flow.busy_since = now;
-        }
-        let by = now + SHORTEST_TIMER;
-        if flow.due > by {
-            self.arm(index, by);
-        }
-    }
-
-    /// The rest of [`Self::after_egress`]: states in which the connection begins or ends.
+    /// After sending, where the connection begins or ends: a stack that is done gives way to a record.
     fn after_last_words<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
         let flow = &mut self.flows[index as usize];
         if flow.has(note::GIVEN_UP) {
@@ -130,8 +118,9 @@ impl<B> L3l4<B> {
                 return;
             }
         }
-        if self.flows[index as usize].is_busy() {
-            self.wait_for_ack(now, index);
+        let flow = &mut self.flows[index as usize];
+        if flow.is_busy() && flow.waits_for_ack(now, SHORTEST_TIMER) {
+            self.arm(index, now + SHORTEST_TIMER);
         }
     }
 

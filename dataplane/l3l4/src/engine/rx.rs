@@ -93,7 +93,7 @@ impl<B> L3l4<B> {
         h: &Headers,
         index: u32,
     ) -> Result<(), DropReason> {
-        let Self { flows, slots, links, spare, counters, .. } = self;
+        let Self { flows, slots, links, spare, counters, dirty, rx_ring, .. } = self;
         let flow = &mut flows[index as usize];
         if flow.state != State::Established as u8 {
             if flow.has(note::GIVEN_UP) {
@@ -144,8 +144,12 @@ impl<B> L3l4<B> {
                 return false;
             }
             let socket = socket(set);
-            flow.sync(socket);
-            if wants_to_know(flow, before.0, before.3, socket.recv_queue()) {
+            let pending = socket.recv_queue() > 0;
+            if !pending || socket.state() != State::Established {
+                // Else the application is called in any case, and what it does changes nothing of what is seen.
+                flow.sync(socket);
+            }
+            if pending || wants_to_know(flow, before.0, before.3) {
                 flow.notes &= !note::WANTS_ROOM;
                 cb.l4_rx(&mut Conn { id, flow, socket });
                 flow.sync(socket);
@@ -162,22 +166,34 @@ impl<B> L3l4<B> {
             return Err(DropReason::NoBuffer);
         }
         flow.last_rx = now;
-        flow.snd_edge = h.ack.wrapping_add(u32::from(h.window) << flow.snd_shift);
-        flow.max_window = flow.max_window.max(u32::from(h.window) << flow.snd_shift);
+        let window = u32::from(h.window) << flow.snd_shift;
+        flow.snd_edge = h.ack.wrapping_add(window);
+        flow.max_window = flow.max_window.max(window);
         counters.tcp_bytes_in += flow.bytes_in - bytes.0;
         counters.tcp_bytes_out += flow.bytes_out - bytes.1;
         let answered = counters.tx_packets != before.2;
-        owes_ack |= h.seq != before.1 && h.payload_len() > 0 && seq_lt(before.1, h.seq);
         let duplicate = h.ack == before.0 && h.segment_len() == 0 && flow.is_busy();
-        self.settle(cb, now, index, h, duplicate);
+        // smoltcp drops what finds no place in its list of holes without a word; the sender needs one.
+        owes_ack |= seq_lt(before.1, h.seq) && h.payload_len() > 0;
+        if flow.state == State::Established as u8 && !flow.has(note::HALF_OPEN) {
+            if !flow.is_busy() {
+                flow.notes &= !note::BUSY;
+            }
+            if (duplicate || needs_egress(flow, *rx_ring)) && !flow.has(note::DIRTY) {
+                flow.notes |= note::DIRTY;
+                dirty.push(index);
+            }
+        } else {
+            self.settle(cb, now, index, h, duplicate);
+        }
         if owes_ack && !answered {
-            // smoltcp drops what finds no place in its list of holes without a word; the sender needs one.
             self.acknowledge(cb, index);
         }
         Ok(())
     }
 
-    /// After a segment: ends what has ended, counts what has opened, marks what has something to send.
+    /// After a segment, where the connection begins or ends: ends what has ended, counts what has opened, marks
+    /// what has something to send.
     fn settle<C: Callbacks<Buffer = B>>(
         &mut self,
         cb: &mut C,
@@ -187,20 +203,6 @@ impl<B> L3l4<B> {
         duplicate: bool,
     ) {
         let flow = &mut self.flows[index as usize];
-        if flow.state == State::Established as u8 && !flow.has(note::HALF_OPEN) {
-            if !flow.is_busy() {
-                flow.notes &= !note::BUSY;
-            }
-            let needs_egress = flow.acked != flow.rcv_nxt
-                || flow.has_unsent()
-                || duplicate
-                || opens_window(flow, self.rx_ring);
-            if needs_egress && !flow.has(note::DIRTY) {
-                flow.notes |= note::DIRTY;
-                self.dirty.push(index);
-            }
-            return;
-        }
         if flow.has(note::HALF_OPEN) && !flow.is_half_open() {
             flow.notes &= !note::HALF_OPEN;
             self.half_open -= 1;
@@ -218,13 +220,11 @@ impl<B> L3l4<B> {
         if !flow.is_busy() {
             flow.notes &= !note::BUSY;
         }
-        let needs_egress = flow.acked != flow.rcv_nxt
-            || flow.has_unsent()
-            || duplicate
+        if duplicate
+            || needs_egress(flow, self.rx_ring)
             || flow.has(note::GIVEN_UP)
             || flow.state == State::TimeWait as u8
-            || opens_window(flow, self.rx_ring);
-        if needs_egress {
+        {
             self.mark(index);
         }
         // Whatever it is filed for lies before the idle timeout's end, and files it anew.
@@ -477,17 +477,19 @@ fn closes_last_ack(flow: &Flow, h: &Headers) -> bool {
         && h.payload_len() == 0
 }
 
-/// Whether the application took so much that a closed window is worth a word.
+/// Whether there is something to acknowledge or to send, or the application took so much that a closed window is
+/// worth a word.
 #[inline]
-fn opens_window(flow: &Flow, ring: usize) -> bool {
-    flow.has(note::TOUCHED) && flow.edge.wrapping_sub(flow.rcv_nxt) < (ring / 2) as u32
+fn needs_egress(flow: &Flow, ring: usize) -> bool {
+    flow.acked != flow.rcv_nxt
+        || flow.has_unsent()
+        || flow.has(note::TOUCHED) && flow.edge.wrapping_sub(flow.rcv_nxt) < (ring / 2) as u32
 }
 
-/// Whether the application has something to hear about after a segment was fed.
+/// Whether the application has something to hear about, beside data, after a segment was fed.
 #[inline]
-fn wants_to_know(flow: &Flow, una_before: u32, state_before: u8, pending: usize) -> bool {
-    pending > 0
-        || flow.has(note::WANTS_ROOM) && flow.snd_una != una_before
+fn wants_to_know(flow: &Flow, una_before: u32, state_before: u8) -> bool {
+    flow.has(note::WANTS_ROOM) && flow.snd_una != una_before
         || state_before == State::SynReceived as u8
             && flow.state != State::Listen as u8
             && !flow.is_half_open()
