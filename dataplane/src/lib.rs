@@ -16,4 +16,4 @@ pub mod prefix;
 pub mod report;
 pub mod settings;
 pub mod steer;
-mod worker;
+pub(crate) mod worker;

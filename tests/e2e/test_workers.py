@@ -99,6 +99,10 @@ class TwoQueues(TwoWorkers):
         self.assertEqual([port["steering"] for port in ports], ["queue"])
         for row in self.appliance.show("workers"):
             self.assertEqual((row["steered_out"], row["steered_in"]), (0, 0), row)
+            worker = str(row["worker"])
+            self.assertEqual(self.appliance.metric("millrace_worker_passed_on_total", worker=worker), 0, row)
+            self.assertGreater(row["delivered"], FLOWS // 10, "each serves flows by itself")
+        self.assertNotIn("steer_full", self.appliance.drops()[0], "no ring was ever full")
 
 
 class OneQueue(TwoWorkers):

@@ -22,6 +22,7 @@ use error::While;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+pub(crate) use wiring::Kit;
 
 /// One worker as control sees it.
 pub struct WorkerHandle {
@@ -100,6 +101,15 @@ impl Dataplane {
     /// # Errors
     /// [`StartError`], after everything that was started has been stopped again.
     pub fn start(settings: Settings) -> Result<Self, StartError> {
+        let (mut dataplane, kits) = Self::prepare(settings)?;
+        for kit in kits {
+            dataplane.launch(kit)?;
+        }
+        Ok(dataplane)
+    }
+
+    /// Starts everything but the workers; gives what each of their threads is to be given.
+    pub(crate) fn prepare(settings: Settings) -> Result<(Self, Vec<Kit>), StartError> {
         check(&settings)?;
         let settings = Arc::new(settings);
         let eal = Arc::new(Eal::init(&settings.eal).during(|| "starting DPDK's EAL".into())?);
@@ -144,7 +154,7 @@ impl Dataplane {
             })
             .collect();
         let kits = wiring::wire(&eal, &settings, &mut opened, &pools, &workers, &neighbours, clock)?;
-        let mut dataplane = Self {
+        let dataplane = Self {
             threads: Vec::new(),
             workers,
             ports,
@@ -154,29 +164,31 @@ impl Dataplane {
             pools,
             eal,
         };
-        for kit in kits {
-            let (up, ready) = mpsc::channel();
-            let eal = Arc::clone(&dataplane.eal);
-            let (cpu, index) = (kit.cpu, kit.index);
-            let failed = |why: String| {
-                StartError::new(
-                    format!("worker {index} on CPU {cpu}"),
-                    why,
-                    "see `millrace doctor`; use other CPUs under `workers:`",
-                )
-            };
-            let thread = std::thread::Builder::new()
-                .name(format!("worker-{index}"))
-                .spawn(move || work(kit, &eal, &up))
-                .map_err(|error| failed(error.to_string()))?;
-            dataplane.threads.push(Some(thread));
-            match ready.recv_timeout(PATIENCE) {
-                Ok(Ok(())) => {}
-                Ok(Err(why)) => return Err(failed(why)),
-                Err(_) => return Err(failed("it did not come up".into())),
-            }
+        Ok((dataplane, kits))
+    }
+
+    /// Starts a worker's thread and waits until it is up.
+    fn launch(&mut self, kit: Kit) -> Result<(), StartError> {
+        let (up, ready) = mpsc::channel();
+        let eal = Arc::clone(&self.eal);
+        let (cpu, index) = (kit.cpu, kit.index);
+        let failed = |why: String| {
+            StartError::new(
+                format!("worker {index} on CPU {cpu}"),
+                why,
+                "see `millrace doctor`; use other CPUs under `workers:`",
+            )
+        };
+        let thread = std::thread::Builder::new()
+            .name(format!("worker-{index}"))
+            .spawn(move || work(kit, &eal, &up))
+            .map_err(|error| failed(error.to_string()))?;
+        self.threads.push(Some(thread));
+        match ready.recv_timeout(PATIENCE) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(why)) => Err(failed(why)),
+            Err(_) => Err(failed("it did not come up".into())),
         }
-        Ok(dataplane)
     }
 
     /// The workers, by number.
@@ -316,7 +328,7 @@ fn pools(eal: &Eal, settings: &Settings) -> Result<Vec<Mempool>, StartError> {
 }
 
 /// A worker's thread.
-fn work(kit: wiring::Kit, eal: &Eal, up: &mpsc::Sender<Result<(), String>>) -> Option<Report> {
+fn work(kit: Kit, eal: &Eal, up: &mpsc::Sender<Result<(), String>>) -> Option<Report> {
     let pinned = core_affinity::set_for_current(core_affinity::CoreId { id: kit.cpu });
     if !pinned {
         let _ = up.send(Err(format!("CPU {} cannot be used by this process", kit.cpu)));

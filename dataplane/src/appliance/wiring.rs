@@ -12,7 +12,7 @@ use crate::neighbour::NeighbourTable;
 use crate::report::Outlook;
 use crate::settings::{Settings, Steering};
 use crate::steer::{Reta, SYMMETRIC_KEY, Toeplitz};
-use crate::worker::{Clock, Context, Exit, Idle, Inlet, Outbox, Outlet, Parts, Relay, Rings, Side};
+use crate::worker::{Clock, Context, Exit, Idle, Inlet, Outbox, Parts, Relay, RingEnds, Side};
 use dpdk_ffi::eal::Eal;
 use dpdk_ffi::mempool::Mempool;
 use dpdk_ffi::queue::RxQueue;
@@ -29,7 +29,7 @@ pub(crate) struct Kit {
     clock: Clock,
     queues: Vec<(usize, RxQueue)>,
     exits: Vec<Exit>,
-    rings: Rings,
+    rings: RingEnds,
     sides: Vec<Side>,
     pool: Mempool,
     toeplitz: Arc<Toeplitz>,
@@ -87,8 +87,8 @@ fn rings(
     settings: &Settings,
     ports: &[OpenPort],
     workers: usize,
-) -> Result<Vec<Rings>, StartError> {
-    let mut all: Vec<Rings> = (0..workers).map(|_| Rings::default()).collect();
+) -> Result<Vec<RingEnds>, StartError> {
+    let mut all: Vec<RingEnds> = (0..workers).map(|_| RingEnds::default()).collect();
     if workers < 2 {
         return Ok(all);
     }
@@ -101,7 +101,7 @@ fn rings(
                 mbuf_ring(eal, &format!("steer_{to}"), size, Producers::Multi).during(what)?;
             all[to].inlets.push(Inlet { asked: u16::MAX, ring });
             for (from, rings) in all.iter_mut().enumerate() {
-                let outlet = if from == to { None } else { sender.try_clone().map(Outlet::new) };
+                let outlet = if from == to { None } else { sender.try_clone() };
                 rings.owners.push(outlet);
             }
         }
@@ -112,7 +112,7 @@ fn rings(
             for asked in 0..workers as u16 - 1 {
                 let name = format!("ask_{from}_{asked}");
                 let (sender, ring) = mbuf_ring(eal, &name, size, Producers::Single).during(what)?;
-                all[from].next.push(Outlet::new(sender));
+                all[from].next.push(sender);
                 all[to].inlets.push(Inlet { asked: asked + 1, ring });
             }
         }
@@ -126,7 +126,7 @@ fn exits(
     settings: &Settings,
     ports: &mut [OpenPort],
     workers: usize,
-    rings: &mut [Rings],
+    rings: &mut [RingEnds],
 ) -> Result<Vec<Vec<Exit>>, StartError> {
     let mut exits: Vec<Vec<Exit>> = (0..workers).map(|_| Vec::new()).collect();
     for (number, up) in ports.iter_mut().enumerate() {
@@ -197,7 +197,7 @@ impl Kit {
             workers: s.cpus.len() as u16,
             clock: self.clock,
             queues: self.queues,
-            rings: self.rings,
+            rings: self.rings.build(),
             engine,
             cx: Context::new(self.sides, outboxes, self.pool, Arc::clone(&s.services), s.limits.flows),
             reassembler,

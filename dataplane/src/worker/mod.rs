@@ -16,7 +16,7 @@ pub(crate) use clock::Clock;
 pub(crate) use context::Context;
 pub(crate) use network::{Segment, Side};
 pub(crate) use outbox::{Exit, Outbox};
-pub(crate) use rings::{Inlet, Outlet, Relay, Rings};
+pub(crate) use rings::{Inlet, Relay, RingEnds, Rings};
 
 use crate::drop::DropReason;
 use crate::fragment::Reassembler;
@@ -142,11 +142,7 @@ impl Worker {
     pub(crate) fn run(mut self) -> Report {
         let mut began = self.clock.read();
         while !self.stopping {
-            self.now = self.clock.at(began);
-            let packets = self.poll();
-            self.cx.begin_turn();
-            self.engine.turn(&mut self.cx, self.now);
-            self.cx.end_turn();
+            let packets = self.turn(began);
             if self.housekeeping_due() {
                 self.housekeeping();
                 self.schedule_housekeeping();
@@ -162,6 +158,19 @@ impl Worker {
             began = ended;
         }
         self.finish()
+    }
+
+    /// One turn of the packet path, which began when the TSC read `began`; returns how many packets came.
+    ///
+    /// Invariant: writes to this worker's own memory only, but for what ARCHITECTURE.md lists as shared.
+    #[inline]
+    pub(crate) fn turn(&mut self, began: u64) -> u64 {
+        self.now = self.clock.at(began);
+        let packets = self.poll();
+        self.cx.begin_turn();
+        self.engine.turn(&mut self.cx, self.now);
+        self.cx.end_turn();
+        packets
     }
 
     /// Takes a burst from every queue and ring and deals with it; returns how many packets there were.
@@ -213,7 +222,8 @@ impl Worker {
         self.sleep = (self.sleep * 2).min(self.idle.max_sleep);
     }
 
-    fn account(&mut self, packets: u64, cycles: u64) {
+    /// Notes how long a turn took that found so many packets.
+    pub(crate) fn account(&mut self, packets: u64, cycles: u64) {
         let counters = &mut self.cx.counters;
         counters.turns += 1;
         if packets == 0 {
@@ -228,7 +238,7 @@ impl Worker {
     }
 
     /// Lets go of every packet and says how it all ended.
-    fn finish(mut self) -> Report {
+    pub(crate) fn finish(mut self) -> Report {
         for (outbox, counters) in self.cx.outboxes.iter_mut().zip(&mut self.cx.ports) {
             outbox.give_up(counters);
         }

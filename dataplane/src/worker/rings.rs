@@ -29,7 +29,7 @@ pub(crate) struct Outlet {
 }
 
 impl Outlet {
-    pub(crate) fn new(ring: MbufSender) -> Self {
+    fn new(ring: MbufSender) -> Self {
         Self { ring, waiting: ArrayVec::new() }
     }
 
@@ -55,8 +55,16 @@ impl Outlet {
     }
 }
 
-/// All rings of one worker.
+/// The ends of all rings of one worker, as they are dealt out.
 #[derive(Default)]
+pub(crate) struct RingEnds {
+    pub(crate) inlets: Vec<Inlet>,
+    pub(crate) relays: Vec<Relay>,
+    pub(crate) owners: Vec<Option<MbufSender>>,
+    pub(crate) next: Vec<MbufSender>,
+}
+
+/// All rings of one worker.
 pub(crate) struct Rings {
     pub(crate) inlets: Vec<Inlet>,
     pub(crate) relays: Vec<Relay>,
@@ -64,4 +72,17 @@ pub(crate) struct Rings {
     pub(crate) owners: Vec<Option<Outlet>>,
     /// By the number of workers asked so far: the way to the next worker.
     pub(crate) next: Vec<Outlet>,
+}
+
+impl RingEnds {
+    /// Called on the worker's own thread, so that what packets are collected in is allocated there: made by one
+    /// thread for all workers, it could share cache lines with what other workers write.
+    pub(crate) fn build(self) -> Rings {
+        Rings {
+            inlets: self.inlets,
+            relays: self.relays,
+            owners: self.owners.into_iter().map(|sender| sender.map(Outlet::new)).collect(),
+            next: self.next.into_iter().map(Outlet::new).collect(),
+        }
+    }
 }

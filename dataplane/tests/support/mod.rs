@@ -4,6 +4,7 @@
 //! adds up, and [`Rig::end`] asserts it.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, unreachable_pub)] // each test uses its part
 
+pub mod cases;
 pub mod wire;
 
 use dataplane::appliance::{Dataplane, Summary};
@@ -103,13 +104,19 @@ pub struct Line {
 impl Line {
     /// A line and the device that is its other end.
     pub fn new(scratch: &Scratch, name: &str) -> (Self, String) {
+        let (line, queues) = Self::queues(scratch, name);
+        (line, format!("{name},{queues}"))
+    }
+
+    /// A line and the options that make it a receive and a transmit queue of a device.
+    pub fn queues(scratch: &Scratch, name: &str) -> (Self, String) {
         let (from, out) = (scratch.path(&format!("{name}.in")), scratch.path(&format!("{name}.out")));
         assert!(Command::new("mkfifo").arg(&from).status().unwrap().success());
         // Open at both ends, so that opening does not wait for the reader.
         let mut pipe = OpenOptions::new().read(true).write(true).open(&from).unwrap();
         pipe.write_all(&capture_header()).unwrap();
-        let device = format!("{name},rx_pcap={},tx_pcap={}", from.display(), out.display());
-        (Self { pipe: Some(pipe), out, seen: 0, written: 0, padding: 0, held: None }, device)
+        let queues = format!("rx_pcap={},tx_pcap={}", from.display(), out.display());
+        (Self { pipe: Some(pipe), out, seen: 0, written: 0, padding: 0, held: None }, queues)
     }
 
     /// Sends frames, with padding to whole bursts.
