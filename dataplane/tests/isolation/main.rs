@@ -10,9 +10,10 @@
 //! queues (none of it is written in this repository), and the first and last page of a pool or ring where a worker's own
 //! buffers reach into it.
 //!
-//! With a queue for each worker, what is written together on the path is exactly this, and shown here as well: the neighbour table by ARP and
-//! neighbour discovery; a ring by a segment that no flow is found for; the sender's pool by the worker that took a
-//! packet out of a ring. Housekeeping, between turns, writes the heartbeat and reports. Nor does a turn allocate.
+//! With a queue for each worker, what is written together on the path is exactly this, and shown here as well: the
+//! neighbour table by ARP and neighbour discovery; a ring by a segment that no flow is found for; the sender's pool by
+//! the worker that took a packet out of a ring. Housekeeping, between turns, writes the heartbeat and reports. Nor does
+//! a turn allocate.
 //!
 //! The crate's sources are compiled into this program once more: it needs what the crate keeps to itself, and an
 //! allocator, which the crate, free of unsafe code as it is, cannot have. EAL starts once per process, so this is one
