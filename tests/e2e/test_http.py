@@ -131,6 +131,22 @@ class Http(ApplianceCase):
             lambda: self.appliance.service("web", "http_bad_requests") >= before + 6, "bad requests are counted"
         )
 
+    def test_expectations(self):
+        """What cannot be done is said at once, without asking for the body; what can be done is waited for."""
+        head = b"%s / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+        with clients.connect(V4, 80) as connection:
+            connection.sendall(head % b"POST")
+            answer = b""
+            while data := connection.recv(65536):
+                answer += data
+        [(status, fields, _)] = clients.parse_http(answer)
+        self.assertEqual((status, fields["connection"].lower()), (405, "close"))
+        with clients.connect(V4, 80) as connection:
+            connection.sendall(head % b"GET")
+            self.assertEqual(connection.recv(65536), b"HTTP/1.1 100 Continue\r\n\r\n")
+            connection.sendall(b"12345")
+            self.assertTrue(connection.recv(65536).startswith(b"HTTP/1.1 200 "))
+
     def test_head_that_is_too_long(self):
         answers = self.ask(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 10_000 + b"\r\n\r\n")
         self.assertIn(answers[0][0], (400, 413, 431))

@@ -83,6 +83,11 @@ impl Response {
         Response { bytes: bytes.into_boxed_slice(), seam, class: (status / 100).clamp(1, 5) as u8 - 1 }
     }
 
+    /// Whether it says that the request cannot be done (4xx, 5xx).
+    pub(super) fn is_error(&self) -> bool {
+        self.class >= 3
+    }
+
     /// Counts it as begun.
     pub(super) fn count(&self, counters: &mut AppCounters) {
         if let Some(class) = counters.http_responses.get_mut(usize::from(self.class)) {

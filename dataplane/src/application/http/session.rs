@@ -9,7 +9,7 @@ use super::super::{AppCounters, Stream};
 use super::canned::Canned;
 use super::parse::{self, Method, Step};
 use super::plain;
-use super::response::{Answer, Ending};
+use super::response::{Answer, Ending, Response};
 use super::{Http, MAX_HEAD};
 
 /// Bytes thrown away after the last response before the connection is reset.
@@ -277,12 +277,20 @@ impl Session {
         if !request.chunked && request.left == 0 {
             return self.respond(http, counters);
         }
+        // Both are for HTTP/1.1 only: an older client would not know what a 100 is (RFC 9110, section 10.1.1).
+        let expect = request.expect && !request.old;
+        let answer = http.responses.get(request.answer.index as usize);
+        if expect && answer.is_some_and(Response::is_error) {
+            // The body would change nothing, so it is not asked for: the client gets its answer instead. Whether it
+            // sends the body all the same cannot be known, so no other request can follow: what comes is thrown away.
+            request.answer.ending = Ending::Close;
+            return self.respond(http, counters);
+        }
         request.used = 0;
         request.stage = if request.chunked { Stage::ChunkSize } else { Stage::Body };
         self.allowance = http.max_body;
-        // Sent even if some of the body is here already: the same bytes get the same answer. A
-        // client of HTTP/1.0 would not know what it is (RFC 9110, section 10.1.1).
-        if request.expect && !request.old {
+        // Sent even if some of the body is here already: the same bytes get the same answer.
+        if expect {
             let index = Canned::Continue.index();
             self.send(http, Answer { index, ..Answer::default() }, counters);
         }

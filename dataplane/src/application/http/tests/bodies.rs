@@ -90,13 +90,44 @@ fn a_client_that_waits_for_the_interim_response_gets_it() {
     let http = Http::new(&hello()).unwrap();
     let (mut state, mut counters) = (FlowState::New, AppCounters::default());
     let mut mock = Mock::new(256, 256);
-    mock.arrive(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+    mock.arrive(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
     http.on_tcp(&mut state, &mut mock, &mut counters);
     mock.drain(256);
     assert_eq!(mock.sent, CONTINUE.as_bytes());
     mock.arrive(b"ab");
     http.on_tcp(&mut state, &mut mock, &mut counters);
     mock.drain(256);
-    assert_eq!(statuses(&String::from_utf8(mock.sent).unwrap()), [100, 405]);
-    assert_eq!(counters.http_responses, [1, 0, 0, 1, 0]);
+    assert_eq!(statuses(&String::from_utf8(mock.sent).unwrap()), [100, 200]);
+    assert_eq!(counters.http_responses, [1, 1, 0, 0, 0]);
+}
+
+#[test]
+fn an_error_that_is_known_from_the_head_is_sent_instead_of_the_interim_response() {
+    let next = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let ask = |spec: &HttpSpec, start: &str, framing: &str, body: &str| {
+        let head = format!("{start} HTTP/1.1\r\nHost: a\r\n{framing}\r\nExpect: 100-continue\r\n\r\n");
+        talk(spec, format!("{head}{body}{next}").as_bytes())
+    };
+    let failing = HttpSpec { status: 503, ..hello() };
+    for (spec, start, status) in
+        [(&hello(), "POST /", 405), (&hello(), "PUT /", 405), (&failing, "GET /", 503)]
+    {
+        for (framing, body) in [
+            ("Content-Length: 2", "ab"),
+            ("Content-Length: 2", ""),
+            ("Transfer-Encoding: chunked", "2\r\nab\r\n0\r\n\r\n"),
+        ] {
+            let outcome = ask(spec, start, framing, body);
+            assert_eq!(statuses(&outcome.output), [status], "{start} {framing} {body:?}");
+            assert!(outcome.output.contains("\r\nConnection: close\r\n"), "{}", outcome.output);
+            assert_eq!((outcome.closes, outcome.aborts), (1, 0));
+            assert_eq!((outcome.counters.http_requests, outcome.counters.http_bad_requests), (1, 0));
+        }
+    }
+    // A body that is announced as empty is not waited for, so the connection can stay.
+    let outcome = ask(&hello(), "POST /", "Content-Length: 0", "");
+    assert_eq!(statuses(&outcome.output), [405, 200]);
+    // HTTP/1.0 knows no expectations.
+    let old = b"POST / HTTP/1.0\r\nContent-Length: 1\r\nExpect: 100-continue\r\nConnection: keep-alive\r\n\r\naGET / HTTP/1.0\r\n\r\n";
+    assert_eq!(statuses(&talk(&hello(), old).output), [405, 200]);
 }

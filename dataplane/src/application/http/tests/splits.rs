@@ -20,6 +20,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\n\r\nGET / H",
         "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nabcd",
+        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nabcd",
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n11\r\n0123456789abcdef0\r\n0\r\nA: b\r\n\r\n",
         "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
         "\r\n",
