@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use control::config::{Config, parse};
+use control::config::{Config, Host, parse, parse_for};
 use control::doctor::{Check, Report, Status, System, run_on};
 
 /// A machine made of files, removed when the test is done.
@@ -24,7 +24,7 @@ impl Machine {
         let flags = "fpu sse4_2 ssse3 popcnt rdtscp constant_tsc nonstop_tsc";
         machine
             .file("proc/cpuinfo", &format!("processor\t: 0\nflags\t\t: {flags}\n"))
-            .file("proc/meminfo", "MemTotal: 1 kB\nHugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n")
+            .file("proc/meminfo", "MemTotal: 4194304 kB\nMemAvailable: 2097152 kB\nHugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n")
             .file("proc/self/mounts", "proc /proc proc rw 0 0\n")
             .file("proc/self/limits", "Limit                     Soft Limit           Hard Limit           Units\nMax locked memory         8388608              8388608              bytes\n")
             .file("proc/self/status", "Name:\tx\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nGroups:\t0\nCapEff:\t000001ffffffffff\n")
@@ -268,6 +268,10 @@ fn ports_that_share_the_kernels_network() {
     let packet = config("device: \"net_af_packet0,iface=v1\"", "");
     expect(&machine.check(&packet, "privileges"), Pass, "CAP_NET_RAW", "");
     expect(&machine.check(&packet, "interface lan"), Fail, "no interface v1", "ip link add v1 type veth");
+    let user = |path: &str| config(&format!("device: \"net_virtio_user0,path={path}\""), "");
+    expect(&machine.check(&user("/dev/vhost-net"), "privileges"), Fail, "CAP_NET_ADMIN", "run as root");
+    let server = user("/run/vhost.sock");
+    expect(&machine.check(&server, "privileges"), Status::NotApplicable, "no port shares", "");
     let machine = machine
         .file("sys/class/net/v1/flags", "0x1002\n")
         .file("sys/class/net/v1/ifindex", "5\n")
@@ -283,6 +287,52 @@ fn ports_that_share_the_kernels_network() {
     let machine = machine.without("sys/class/net/v2").file("sys/class/net/v1/flags", "0x1003\n");
     expect(&machine.check(&packet, "interface lan"), Pass, "is up", "");
     expect(&machine.check(&packet, "offloads lan"), Warn, "interface 6 of another namespace", "ethtool -K");
+}
+
+#[test]
+fn memory_is_there_and_free() {
+    use Status::{Fail, NotApplicable, Pass, Warn};
+    let machine = Machine::healthy();
+    let asks = |mib: u32| config("device: net_tap0", &format!("eal: {{memory_mb: {mib}}}"));
+    expect(&machine.check(&asks(2048), "memory"), Pass, "2048 of 4096 MiB", "");
+    expect(&machine.check(&asks(2049), "memory"), Warn, "only 2048 are available", "ps -eo rss,comm");
+    expect(
+        &machine.check(&asks(4097), "memory"),
+        Fail,
+        "this machine has, 4096 MiB",
+        "lower `eal.memory_mb`",
+    );
+    expect(&machine.check(&nic(), "memory"), NotApplicable, "hugepages", "");
+}
+
+/// Relative to the configuration file, and that to the directory the doctor is called in.
+#[test]
+fn directories_are_seen_from_where_the_doctor_is_called() {
+    use Status::{Fail, Pass};
+    let here = std::env::current_dir().unwrap();
+    let served = |directory: &str| {
+        let text = format!(
+            "workers: [1]\nports: [{{name: lan, device: net_tap0, addresses: [10.64.0.2/24]}}]\nservices: [{{name: web, \
+             match: {{protocol: tcp}}, action: terminate, application: {{http: {{directory: {directory}}}}}}}]\n"
+        );
+        parse_for("x.yaml", &text, &Host { strict: false, ..Host::current(Path::new("conf/x.yaml")) })
+            .unwrap_or_else(|problems| panic!("{problems}"))
+            .config
+    };
+    let inside = |path: &str| here.strip_prefix("/").unwrap().join(path).to_str().unwrap().to_owned();
+    let machine = Machine::healthy().file(&inside("conf/www/index.html"), "").file("srv/www/x", "");
+    expect(&machine.check(&served("www"), "directory web"), Pass, "conf/www", "");
+    expect(&machine.check(&served("./www/../www"), "directory web"), Pass, "conf/", "");
+    expect(&machine.check(&served("/srv/www"), "directory web"), Pass, "/srv/www", "");
+    let elsewhere = machine.file("www/x", "").file("conf/other/x", "");
+    for missing in ["other", "/www/none"] {
+        expect(
+            &elsewhere.check(&served(missing), "directory web"),
+            Fail,
+            "there is no directory",
+            "mkdir -p",
+        );
+    }
 }
 
 #[test]

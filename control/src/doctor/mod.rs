@@ -13,6 +13,11 @@ use crate::config::Config;
 pub use report::{Check, Report, Status};
 pub use system::System;
 
+/// Why a port of this configuration could not be opened by this process, if it lacks the rights.
+pub(crate) fn no_rights(config: &Config) -> Option<String> {
+    checks::rights::refusal(&System::this(), config)
+}
+
 /// Examines this machine. Without a configuration only what every configuration needs is checked.
 #[must_use]
 pub fn run(config: Option<&Config>) -> Report {

@@ -1,4 +1,4 @@
-//! Hugepages and the limit on locked memory.
+//! Memory, hugepages and the limit on locked memory.
 //!
 //! Invariant: the commands shown reserve what this configuration needs, not a guess.
 
@@ -7,13 +7,41 @@ use crate::config::model::Hugepages;
 use crate::doctor::report::Check;
 use crate::doctor::system::System;
 
+/// The number of KiB, or of pages, of a line of /proc/meminfo.
+fn meminfo(system: &System, key: &str) -> Option<u64> {
+    let text = system.field("proc/meminfo", key)?;
+    text.split_whitespace().next()?.parse().ok()
+}
+
+/// Whether there is as much memory as DPDK is to take at the start. With hugepages it takes those.
+pub(super) fn memory(system: &System, config: Option<&Config>) -> Vec<Check> {
+    const NAME: &str = "memory";
+    let Some(config) = config else { return Vec::new() };
+    if config.eal.hugepages != Hugepages::Off {
+        return vec![Check::not_applicable(NAME, "packet memory comes from hugepages")];
+    }
+    let mib = |key| meminfo(system, key).map(|kib| kib >> 10);
+    let wanted = u64::from(config.eal.memory_mb);
+    let fix = "lower `eal.memory_mb` (`millrace check` says how much the buffers need) and `mempool.mbufs`";
+    vec![match (mib("MemTotal"), mib("MemAvailable")) {
+        (Some(total), _) if wanted > total => {
+            let found = format!("`eal.memory_mb: {wanted}` is more than this machine has, {total} MiB");
+            Check::fail(NAME, found, fix)
+        }
+        (Some(total), Some(free)) if wanted > free => {
+            let found = format!("`eal.memory_mb: {wanted}`, but of {total} MiB only {free} are available");
+            Check::warn(NAME, found, fix)
+                .then("or stop what uses the memory: `ps -eo rss,comm --sort=-rss | head`")
+        }
+        (Some(total), _) => Check::pass(NAME, format!("{wanted} of {total} MiB")),
+        (None, _) => Check::warn(NAME, "cannot read the size of the memory", "check with `free -m`"),
+    }]
+}
+
 /// Whether the hugepages asked for are reserved and, where they come from a mount, mounted.
 pub(super) fn hugepages(system: &System, config: Option<&Config>) -> Vec<Check> {
     const NAME: &str = "hugepages";
-    let meminfo = |key| {
-        let text = system.field("proc/meminfo", key)?;
-        text.split_whitespace().next()?.parse::<u64>().ok()
-    };
+    let meminfo = |key| meminfo(system, key);
     let (total, free) = (meminfo("HugePages_Total").unwrap_or(0), meminfo("HugePages_Free").unwrap_or(0));
     let page_kb = meminfo("Hugepagesize").unwrap_or(2048).max(1);
     let state = format!("{free} of {total} pages of {page_kb} KiB free");

@@ -7,7 +7,7 @@ mod files;
 mod kernel_net;
 mod memory;
 mod pci;
-mod rights;
+pub(super) mod rights;
 
 use super::report::Check;
 use super::system::System;
@@ -20,6 +20,7 @@ pub(super) const ALL: &[Look] = &[
     cpu::flags,
     cpu::cores,
     cpu::clock,
+    memory::memory,
     memory::hugepages,
     memory::memlock,
     files::drivers,
