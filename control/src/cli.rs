@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -31,12 +32,15 @@ enum Command {
         /// Print the whole effective configuration first.
         #[arg(long)]
         show_config: bool,
+        /// Give up a reload that cannot read the file, and the files it names, within this many seconds.
+        #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
+        reload_limit: u64,
     },
-    /// Check a configuration file. Exit codes: 0 usable, 2 refused.
+    /// Check a configuration file, and the HTTP files it names. Exit codes: 0 usable, 2 refused.
     Check {
         /// The configuration file.
         config: PathBuf,
-        /// Do not compare CPUs and paths with this machine.
+        /// Do not compare CPUs, paths, files and groups with this machine.
         #[arg(long)]
         any_host: bool,
     },
@@ -47,7 +51,7 @@ enum Command {
         /// As JSON.
         #[arg(long)]
         json: bool,
-        /// Do not compare CPUs and paths with this machine.
+        /// Do not compare CPUs, paths, files and groups with this machine.
         #[arg(long)]
         any_host: bool,
     },
@@ -87,8 +91,12 @@ pub fn main() -> ExitCode {
 
 fn execute(command: &Command, out: &mut dyn Write) -> io::Result<u8> {
     match command {
-        Command::Run { config, show_config } => {
-            let options = daemon::Options { config: config.clone(), show_config: *show_config };
+        Command::Run { config, show_config, reload_limit } => {
+            let options = daemon::Options {
+                config: config.clone(),
+                show_config: *show_config,
+                reload_limit: Duration::from_secs(*reload_limit),
+            };
             Ok(daemon::run(&options, out))
         }
         Command::Check { config, any_host } => config::cli::check(config, *any_host, out),

@@ -239,7 +239,7 @@ fn the_schema_is_strict_and_names_units() {
 }
 
 fn changes(old: &str, new: &str) -> (Vec<String>, Vec<String>) {
-    let diff = diff(&good(old).config, &good(new).config);
+    let diff = diff(&good(old).config, &good(new));
     (diff.reloadable, diff.needs_restart)
 }
 
@@ -250,14 +250,14 @@ fn changes_are_named_and_sorted_by_what_they_need() {
          - {{name: b, match: {{port: 9}}, action: drop}}\n"
     );
     assert_eq!(changes(&old, &old), (vec![], vec![]));
-    assert!(diff(&good(&old).config, &good(&old).config).is_empty());
+    assert!(diff(&good(&old).config, &good(&old)).is_empty());
     let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let cases: &[(&str, &str, &[&str], &[&str])] = &[
         ("port: 7", "port: 8", &["services[a].match.port"], &[]),
         ("application: echo", "application: http", &["services[a].application"], &[]),
         ("name: b", "name: c", &["services[b]", "services[c]"], &[]),
         ("workers: [1]", "workers: [1, 2]", &[], &["workers"]),
-        ("device: net_tap0", "device: net_tap0, mtu: 9000", &[], &["ports[lan].mtu"]),
+        ("device: net_tap0", "device: net_tap0, mtu: 1400", &[], &["ports[lan].mtu"]),
         ("device: net_tap0", "device: net_tap0, offloads: {tso: off}", &[], &["ports[lan].offloads.tso"]),
         ("device: net_tap0", "device: net_tap0, vlans: [{id: 5}]", &[], &["ports[lan].vlans[5]"]),
         ("services:", "log: {level: debug}\nservices:", &["log.level"], &[]),
@@ -267,6 +267,14 @@ fn changes_are_named_and_sorted_by_what_they_need() {
             "limits: {rst_per_second: 5, flows: 9000}\nservices:",
             &["limits.rst_per_second"],
             &["limits.flows"],
+        ),
+        // The default of `half_open` goes down with `flows`, but nobody wrote it.
+        ("services:", "limits: {flows: 100}\nservices:", &[], &["limits.flows"]),
+        (
+            "services:",
+            "limits: {flows: 100, half_open: 50}\nservices:",
+            &[],
+            &["limits.flows", "limits.half_open"],
         ),
         ("services:", "tcp: {buffer_size: 8KiB}\nservices:", &[], &["tcp.buffer_size"]),
         ("services:", "eal: {memory_mb: 600}\nservices:", &[], &["eal.memory_mb"]),
@@ -278,6 +286,11 @@ fn changes_are_named_and_sorted_by_what_they_need() {
         let found = changes(&old, &old.replacen(from, to, 1));
         assert_eq!(found, (words(reloadable), words(needs_restart)), "{to}");
     }
+    // A value that was written and is taken out is a change, whether or not the default moves as well.
+    let with = |limits: &str| old.replacen("services:", &format!("limits: {{{limits}}}\nservices:"), 1);
+    let found = changes(&with("half_open: 50"), &with("flows: 100"));
+    assert_eq!(found, (vec![], words(&["limits.flows", "limits.half_open"])));
+    assert_eq!(changes(&with("flows: 100"), &old), (vec![], words(&["limits.flows"])));
     let lines: Vec<_> = old.lines().collect();
     let swapped = [&lines[..3], &[lines[4], lines[3]]].concat().join("\n");
     assert_eq!(changes(&old, &swapped), (words(&["services (order)"]), vec![]));

@@ -19,7 +19,7 @@ use crate::protocol::{Outcome, Refusal, RefusalCode, Reply, VERSION, to_line};
 use crate::snapshot::Source;
 use crate::tally::Tally;
 
-pub use socket::{AdminSocket, SocketError};
+pub use socket::{AdminSocket, LONGEST_SOCKET, SocketError};
 
 /// Bounds of the admin socket.
 #[derive(Debug, Clone, Copy)]

@@ -11,6 +11,11 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use crate::config::model::Admin;
+use crate::config::{GROUPS, group_ids};
+
+/// The longest path of the socket, in bytes. The kernel's address has 108 with the closing zero (unix(7)), and the socket
+/// is made under a name with a dot and a process id more: at most 7 digits, `PID_MAX_LIMIT` of the kernel being 4194304.
+pub const LONGEST_SOCKET: usize = 107 - 8;
 
 /// Why there is no admin socket.
 #[derive(Debug, thiserror::Error)]
@@ -60,17 +65,19 @@ impl AdminSocket {
         let group = admin.group.as_deref().map(group_id).transpose()?;
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
             let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(directory);
-            made.map_err(failed("cannot create", directory, "create it, or change `admin.socket`"))?;
+            made.map_err(|error| {
+                let fix = unless_denied(&error, "create it, or change `admin.socket`");
+                failed("cannot create", directory, fix)(error)
+            })?;
         }
         vacant(path)?;
         let mut aside = path.clone().into_os_string();
         aside.push(format!(".{}", std::process::id()));
         let aside = PathBuf::from(aside);
-        let listener = UnixListener::bind(&aside).map_err(failed(
-            "cannot make",
-            &aside,
-            "use a directory this user may write to and a shorter path",
-        ))?;
+        let listener = UnixListener::bind(&aside).map_err(|error| {
+            let fix = unless_denied(&error, "write another path in `admin.socket`");
+            failed("cannot make", &aside, fix)(error)
+        })?;
         let placed = place(&aside, path, admin.mode.0, group).and_then(|file| {
             let ready = listener.set_nonblocking(true);
             ready.map_err(failed("cannot use", path, "report this"))?;
@@ -107,6 +114,16 @@ impl Drop for AdminSocket {
 fn failed(what: &'static str, path: &Path, fix: &'static str) -> impl FnOnce(io::Error) -> SocketError {
     let path = path.to_owned();
     move |source| SocketError::Io { what, path, source, fix }
+}
+
+/// What to do about an error of making something, unless it is a matter of rights.
+fn unless_denied(error: &io::Error, fix: &'static str) -> &'static str {
+    match error.kind() {
+        ErrorKind::PermissionDenied => {
+            "run as root, or as the owner of that directory, or write a path this user may write to in `admin.socket`"
+        }
+        _ => fix,
+    }
 }
 
 /// Whether the path is free, or has a socket that nobody answers.
@@ -159,10 +176,7 @@ fn group_id(name: &str) -> Result<u32, SocketError> {
     if let Ok(number) = name.parse() {
         return Ok(number);
     }
-    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
-    let number = groups.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        (fields.next() == Some(name)).then(|| fields.nth(1))?.and_then(|number| number.parse().ok())
-    });
-    number.ok_or_else(|| SocketError::Group(name.to_owned()))
+    let groups = fs::read_to_string(GROUPS).unwrap_or_default();
+    let found = group_ids(&groups).find(|(other, _)| *other == name);
+    found.map(|(_, number)| number).ok_or_else(|| SocketError::Group(name.to_owned()))
 }

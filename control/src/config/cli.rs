@@ -6,19 +6,27 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::{Host, effective_yaml, load_for, reference_yaml, schema};
+use crate::plan;
 
 /// Exit code: fine.
 pub const EXIT_OK: u8 = 0;
 /// Exit code: the configuration is refused.
 pub const EXIT_BAD_CONFIG: u8 = 2;
 
-/// Checks a file: one line for each problem or warning, then `ok` if it is usable. With `any_host` CPUs and paths
-/// are not compared with this machine.
+/// Checks a file, and the files of HTTP directories it names: one line for each problem or warning, then `ok` if it is
+/// usable. With `any_host` CPUs, paths and groups are not compared with this machine.
 ///
 /// # Errors
 /// Only if `out` cannot be written.
 pub fn check(path: &Path, any_host: bool, out: &mut dyn Write) -> io::Result<u8> {
-    match load_for(path, &host(path, any_host)) {
+    let checked = load_for(path, &host(path, any_host)).and_then(|loaded| {
+        // What a start would make of it and then refuse. The secret is for a start only.
+        if !any_host {
+            plan::settings(&loaded, [0; 32])?;
+        }
+        Ok(loaded)
+    });
+    match checked {
         Ok(loaded) => {
             for warning in &loaded.warnings {
                 writeln!(out, "{warning}")?;

@@ -6,6 +6,7 @@
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use super::Loaded;
 use super::model::Config;
 use super::spec::{Rule, Section, Shape};
 use super::value::Value;
@@ -27,12 +28,17 @@ impl Diff {
     }
 }
 
-/// Compares two configurations.
+/// Compares the configuration in force with one that was read. What only follows another key is not named.
 #[must_use]
-pub fn diff(old: &Config, new: &Config) -> Diff {
+pub fn diff(old: &Config, new: &Loaded) -> Diff {
     let mut diff = Diff::default();
+    let mut old = old.clone();
+    if !new.given.contains("limits.half_open") && old.limits.half_open == old.limits.derived_half_open() {
+        // Nobody wrote it: it moved with `limits.flows`, which is named.
+        old.limits.half_open = new.config.limits.half_open;
+    }
     if let Shape::Section(section) = Config::shape(&Rule::default()) {
-        sections(&section, &old.to_json(), &new.to_json(), "", false, &mut diff);
+        sections(&section, &old.to_json(), &new.config.to_json(), "", false, &mut diff);
     }
     diff
 }

@@ -3,7 +3,11 @@
 //! Invariant: a check that the machine cannot answer (another machine's file, a made-up host in a test) is skipped,
 //! never guessed.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+/// The groups of this machine.
+pub(crate) const GROUPS: &str = "/etc/group";
 
 /// What is known of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,9 +16,11 @@ pub struct Host {
     pub cpus: Option<Vec<u32>>,
     /// Bytes of memory; `None` when not known.
     pub memory: Option<u64>,
+    /// Names of the groups; `None` when not known.
+    pub groups: Option<BTreeSet<String>>,
     /// Directory that relative paths of the file are resolved against.
     pub base: PathBuf,
-    /// Whether the CPUs and paths the file names must exist, and its sizes suit the memory.
+    /// Whether the CPUs, paths and groups the file names must exist, and its sizes suit the memory.
     pub strict: bool,
 }
 
@@ -22,7 +28,7 @@ impl Host {
     /// No machine in particular: nothing is checked against it.
     #[must_use]
     pub fn unknown() -> Self {
-        Self { cpus: None, memory: None, base: PathBuf::from("."), strict: false }
+        Self { cpus: None, memory: None, groups: None, base: PathBuf::from("."), strict: false }
     }
 
     /// This machine, with relative paths resolved against the directory of `file`.
@@ -34,15 +40,17 @@ impl Host {
         };
         let online = std::fs::read_to_string("/sys/devices/system/cpu/online").ok();
         let memory = std::fs::read_to_string("/proc/meminfo").ok();
+        let groups = std::fs::read_to_string(GROUPS).ok();
         Self {
             cpus: online.as_deref().and_then(parse_cpu_list),
             memory: memory.as_deref().and_then(parse_memory),
+            groups: groups.map(|text| group_ids(&text).map(|(name, _)| name.to_owned()).collect()),
             base,
             strict: true,
         }
     }
 
-    /// This machine, without insisting on the CPUs and paths the file names.
+    /// This machine, without insisting on the CPUs, paths and groups the file names.
     #[must_use]
     pub fn lenient(file: &Path) -> Self {
         Self { strict: false, ..Self::current(file) }
@@ -65,6 +73,15 @@ fn parse_memory(text: &str) -> Option<u64> {
     let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: u64 = total.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
+}
+
+/// The names and numbers in a text like [`GROUPS`].
+pub(crate) fn group_ids(text: &str) -> impl Iterator<Item = (&str, u32)> {
+    text.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let (name, number) = (fields.next()?, fields.nth(1)?);
+        Some((name, number.parse().ok()?))
+    })
 }
 
 /// The kernel's list format: `0-3,8,10-11`.

@@ -38,6 +38,7 @@ use problem::Position;
 use value::Value;
 
 pub use diff::{Diff, diff};
+pub(crate) use host::{GROUPS, group_ids};
 pub use host::{Host, parse_cpu_list};
 pub use host_values::{Auto, FileMode, Listen};
 pub use link::{MacAddress, PciAddress, PortRange};
@@ -65,6 +66,16 @@ pub struct Loaded {
     pub text: String,
     /// Paths of the keys the file gives a value for, like `ports[0].mtu`.
     pub given: BTreeSet<String>,
+}
+
+impl Loaded {
+    /// A problem that shows only after the file was read, at the place of `path` or of what is nearest around it.
+    #[must_use]
+    pub fn problem(&self, path: &str, wrong: Wrong) -> Problem {
+        // A text that became a configuration once is a tree again; keeping the tree would be for this case only.
+        let at = read::read(&self.text, &mut Vec::new()).map_or(Position::START, |tree| tree.locate(path));
+        problem(&self.source.display().to_string(), Severity::Error, Finding::at(at, path.to_owned(), wrong))
+    }
 }
 
 /// Reads and checks a file for this machine. Relative paths in it are taken from its directory.
@@ -124,7 +135,7 @@ pub fn parse_for(name: &str, text: &str, host: &Host) -> Result<Loaded, Problems
 /// Defaults that follow another key.
 fn settle(mut config: Config, given: &BTreeSet<String>) -> Config {
     if !given.contains("limits.half_open") {
-        config.limits.half_open = config.limits.half_open.min(config.limits.flows);
+        config.limits.half_open = config.limits.derived_half_open();
     }
     config
 }

@@ -48,17 +48,25 @@ pub struct Problem {
     pub instead: String,
 }
 
+impl Problem {
+    /// The line without the word `warning`, for a log that marks its lines itself.
+    #[must_use]
+    pub fn unmarked(&self) -> String {
+        self.line("")
+    }
+
+    fn line(&self, mark: &str) -> String {
+        let Self { file, line, column, path, what, instead, .. } = self;
+        format!("{file}:{line}:{column}: {mark}{path}: {what}: {instead}")
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mark = match self.severity {
+        f.write_str(&self.line(match self.severity {
             Severity::Error => "",
             Severity::Warning => "warning: ",
-        };
-        write!(
-            f,
-            "{}:{}:{}: {mark}{}: {}: {}",
-            self.file, self.line, self.column, self.path, self.what, self.instead
-        )
+        }))
     }
 }
 
@@ -82,7 +90,8 @@ pub struct Wrong {
 }
 
 impl Wrong {
-    pub(crate) fn new(what: impl Into<String>, instead: impl Into<String>) -> Self {
+    /// What is wrong, and what to write instead.
+    pub fn new(what: impl Into<String>, instead: impl Into<String>) -> Self {
         Self { what: what.into(), instead: instead.into() }
     }
 }

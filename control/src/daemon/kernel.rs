@@ -49,8 +49,8 @@ pub(super) fn set_addresses(port: &Port) -> Result<(), String> {
     if port.kernel_addresses.is_empty() || vdev.driver() != "net_tap" {
         return Ok(());
     }
-    // What the driver names its interface if it is not told.
-    let interface = vdev.argument("iface").unwrap_or("dtap0");
+    // A checked port with addresses for the kernel's side names it.
+    let Some(interface) = vdev.argument("iface") else { return Ok(()) };
     for own in &port.kernel_addresses {
         let mut arguments = vec!["addr", "replace"];
         let address = own.to_string();

@@ -1,14 +1,16 @@
 //! Reload: the file is read again, and what can be exchanged while running is.
 //!
 //! Invariant: a file with a problem changes nothing. Running flows keep the application they began with; a key that
-//! needs a restart keeps its old value and is named.
+//! needs a restart keeps its old value and is named. Reading that does not end costs one thread, however often it is
+//! tried again.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use dataplane::mailbox::Command;
 use dataplane::settings::Services;
+use tokio::task::AbortHandle;
 use tracing::{error, info, warn};
 
 use super::state::{Daemon, InForce};
@@ -21,11 +23,39 @@ use crate::snapshot::{Phase, Source};
 /// How long workers may take to report the new services.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long reading the file and what it names may take (a network file system may hang).
-const READING_TIME: Duration = Duration::from_secs(20);
+/// The reading that was begun last.
+#[derive(Debug, Default)]
+pub(super) struct Reading(Option<AbortHandle>);
+
+impl Reading {
+    /// Does `make` where it may block, and waits for it no longer than `limit`.
+    async fn in_time<T: Send + 'static>(
+        &mut self,
+        limit: Duration,
+        make: impl FnOnce() -> Result<T, Problems> + Send + 'static,
+    ) -> Result<T, Vec<String>> {
+        // A thread that waits for a file cannot be stopped. Another one would wait for the same file, and in the end
+        // there would be none left for flow listings.
+        if self.0.as_ref().is_some_and(|earlier| !earlier.is_finished()) {
+            let what =
+                "an earlier reload still waits for a file that does not answer: make it readable, or restart";
+            return Err(vec![what.to_owned()]);
+        }
+        let making = tokio::task::spawn_blocking(make);
+        self.0 = Some(making.abort_handle());
+        match tokio::time::timeout(limit, making).await {
+            Ok(Ok(made)) => made.map_err(|problems| problems.0.iter().map(ToString::to_string).collect()),
+            Ok(Err(error)) => Err(vec![format!("the reload ended early: {error}")]),
+            Err(_) => Err(vec![format!(
+                "the file, or one that it names, could not be read within {} seconds: nothing was changed",
+                limit.as_secs_f64()
+            )]),
+        }
+    }
+}
 
 pub(super) async fn reload(daemon: &Daemon) -> Reloaded {
-    let _one_at_a_time = daemon.reloading.lock().await;
+    let mut reading = daemon.reloading.lock().await;
     let (source, services, in_force) = {
         let now = daemon.in_force.borrow();
         (now.loaded.source.clone(), Arc::clone(&now.services), now.loaded.config.clone())
@@ -38,16 +68,8 @@ pub(super) async fn reload(daemon: &Daemon) -> Reloaded {
     let made = if daemon.phase.get() == Phase::Draining {
         Err(vec!["the daemon is stopping: start it again with the new file".to_owned()])
     } else {
-        // Files are read, some of them large: not on the thread that answers operators.
-        let making = tokio::task::spawn_blocking(move || make(source, &services, &in_force));
-        match tokio::time::timeout(READING_TIME, making).await {
-            Ok(Ok(made)) => made.map_err(|problems| problems.0.iter().map(ToString::to_string).collect()),
-            Ok(Err(error)) => Err(vec![format!("the reload ended early: {error}")]),
-            Err(_) => Err(vec![format!(
-                "the file, or one that it names, could not be read within {} seconds: nothing was changed",
-                READING_TIME.as_secs()
-            )]),
-        }
+        // Files are read, some of them large, some from a network: not on the thread that answers operators.
+        reading.in_time(daemon.reload_limit, move || make(&source, &services, &in_force)).await
     };
     match made {
         Ok((loaded, services)) => apply(daemon, loaded, Arc::new(services), &mut outcome).await,
@@ -58,8 +80,8 @@ pub(super) async fn reload(daemon: &Daemon) -> Reloaded {
     outcome
 }
 
-fn make(source: PathBuf, services: &Services, in_force: &Config) -> Result<(Loaded, Services), Problems> {
-    let loaded = config::load(&source)?;
+fn make(source: &Path, services: &Services, in_force: &Config) -> Result<(Loaded, Services), Problems> {
+    let loaded = config::load(source)?;
     let services = plan::services(&loaded, Some((services, in_force)))?;
     Ok((loaded, services))
 }
@@ -67,7 +89,7 @@ fn make(source: PathBuf, services: &Services, in_force: &Config) -> Result<(Load
 async fn apply(daemon: &Daemon, loaded: Loaded, services: Arc<Services>, outcome: &mut Reloaded) {
     let diff = {
         let now = daemon.in_force.borrow();
-        config::diff(&now.loaded.config, &loaded.config)
+        config::diff(&now.loaded.config, &loaded)
     };
     let limits = plan::limits(&loaded.config);
     let mut deaf = daemon.tell(|| Command::Services(Arc::clone(&services))).await;
@@ -75,6 +97,7 @@ async fn apply(daemon: &Daemon, loaded: Loaded, services: Arc<Services>, outcome
     deaf.sort_unstable();
     deaf.dedup();
     daemon.log.set(loaded.config.log.level);
+    loaded.warnings.iter().for_each(|warning| warn!("{}", warning.unmarked()));
     outcome.warnings = loaded.warnings.iter().map(ToString::to_string).collect();
     outcome.services_version = services.version;
     outcome.applied = diff.reloadable;
@@ -137,7 +160,6 @@ fn note(daemon: &Daemon, outcome: &Reloaded) {
         error!(source = outcome.source, problems = outcome.problems.len(), "configuration not reloaded");
     }
     outcome.problems.iter().for_each(|problem| error!("{problem}"));
-    outcome.warnings.iter().for_each(|warning| warn!("{warning}"));
     if !outcome.needs_restart.is_empty() {
         warn!(
             keys = outcome.needs_restart.join(", "),
@@ -158,16 +180,56 @@ mod tests {
             let port = format!("{{name: a, device: net_null0, addresses: [10.0.0.1/24], mtu: {mtu}}}");
             format!("workers: [1]\nports: [{port}]\n{more}")
         };
-        let old = parse("t", &text("", 1500)).unwrap().config;
+        let old = parse("t", &text("", 1500)).unwrap();
         let more = "services: [{name: s, match: {}, action: drop}]\nlog: {level: debug, format: json}\n\
                     shutdown: {drain: 1s}\nlimits: {rst_per_second: 1, icmp_per_second: 1, \
                     challenge_acks_per_second: 1, flows: 100}\n";
-        let new = parse("t", &text(more, 1400)).unwrap().config;
-        let merged = merged(&old, &new);
-        let left = diff(&merged, &new);
+        let new = parse("t", &text(more, 1400)).unwrap();
+        let merged = Loaded { config: merged(&old.config, &new.config), ..new.clone() };
+        let left = diff(&merged.config, &new);
         assert_eq!(left.reloadable, Vec::<String>::new());
-        assert_eq!(left.needs_restart, diff(&old, &new).needs_restart);
+        assert_eq!(left.needs_restart, diff(&old.config, &new).needs_restart);
         assert!(left.needs_restart.contains(&"log.format".to_owned()), "{left:?}");
-        assert_eq!(diff(&old, &merged).needs_restart, Vec::<String>::new());
+        assert_eq!(diff(&old.config, &merged).needs_restart, Vec::<String>::new());
+    }
+
+    /// A FIFO that nobody writes to is a file that never answers.
+    #[test]
+    fn a_file_that_does_not_answer_is_waited_for_once_and_not_for_ever() {
+        let fifo = std::env::temp_dir().join(format!("millrace-reload-{}.yaml", std::process::id()));
+        let _ = std::fs::remove_file(&fifo);
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let text = "workers: [1]\nports: [{name: a, device: net_null0, addresses: [10.0.0.1/24]}]\n";
+        let loaded = parse("t", text).unwrap();
+        let services = Arc::new(plan::services(&loaded, None).unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut reading = Reading::default();
+        let mut attempt = |limit: u64| {
+            let (fifo, services, config) = (fifo.clone(), Arc::clone(&services), loaded.config.clone());
+            let attempt =
+                reading.in_time(Duration::from_millis(limit), move || make(&fifo, &services, &config));
+            runtime.block_on(attempt).map(|(loaded, services)| (loaded.config, services.version))
+        };
+        let said = attempt(50).unwrap_err();
+        assert!(said[0].contains("could not be read within 0.05 seconds: nothing was changed"), "{said:?}");
+        let began = Instant::now();
+        let said = attempt(60_000).unwrap_err();
+        assert!(said[0].contains("an earlier reload still waits"), "{said:?}");
+        assert!(began.elapsed() < Duration::from_secs(30), "refused at once");
+
+        // What the first one then finds in the file is nobody's business any more; the next one reads anew.
+        std::fs::write(&fifo, "nonsense").unwrap();
+        std::fs::remove_file(&fifo).unwrap();
+        std::fs::write(&fifo, text).unwrap();
+        let until = Instant::now() + Duration::from_secs(30);
+        let read = loop {
+            match attempt(30_000) {
+                Ok(made) => break made,
+                Err(said) => assert!(Instant::now() < until && said[0].contains("still waits"), "{said:?}"),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        assert_eq!(read, (loaded.config.clone(), 2));
+        std::fs::remove_file(&fifo).unwrap();
     }
 }

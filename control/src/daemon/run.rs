@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
@@ -21,6 +22,8 @@ pub struct Options {
     pub config: PathBuf,
     /// Print the whole effective configuration before the start.
     pub show_config: bool,
+    /// How long a reload may take to read the file and what it names.
+    pub reload_limit: Duration,
 }
 
 /// Why the daemon does not run.
@@ -55,7 +58,7 @@ fn attempt(options: &Options, out: &mut dyn Write) -> Result<u8, Failure> {
     }
     let log = crate::log::init(&loaded.config.log);
     start::announce(&loaded);
-    let (daemon, doors) = start::start(loaded, log)?;
+    let (daemon, doors) = start::start(loaded, log, options.reload_limit)?;
     let runtime = Builder::new_current_thread()
         .enable_all()
         // Reloads and flow listings wait on files and workers here; both are one at a time.

@@ -5,7 +5,7 @@
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use dataplane::appliance::Dataplane;
 use tracing::{debug, info, warn};
@@ -15,6 +15,7 @@ use super::state::Daemon;
 use super::{kernel, progress};
 use crate::admin::AdminSocket;
 use crate::config::{Listen, Loaded};
+use crate::doctor;
 use crate::log::LogControl;
 use crate::metrics::http;
 use crate::plan;
@@ -28,7 +29,7 @@ pub(super) struct Doors {
 /// Says what is about to run, in short.
 pub(super) fn announce(loaded: &Loaded) {
     for warning in &loaded.warnings {
-        warn!("{warning}");
+        warn!("{}", warning.unmarked());
     }
     let config = &loaded.config;
     let ports: Vec<_> = config.ports.iter().map(|port| port.name.as_str()).collect();
@@ -48,12 +49,20 @@ pub(super) fn announce(loaded: &Loaded) {
     );
 }
 
-pub(super) fn start(loaded: Loaded, log: LogControl) -> Result<(Rc<Daemon>, Doors), Failure> {
+pub(super) fn start(
+    loaded: Loaded,
+    log: LogControl,
+    reload_limit: Duration,
+) -> Result<(Rc<Daemon>, Doors), Failure> {
     let started = SystemTime::now();
     let secret = plan::secret().map_err(|error| {
         Failure::Start(format!("cannot read /dev/urandom: {error}; fix: make /dev available to millrace"))
     })?;
     let settings = plan::settings(&loaded, secret).map_err(Failure::Config)?;
+    // Before the sockets: without rights they fail as well, and say less about it.
+    if let Some(line) = doctor::no_rights(&loaded.config) {
+        return Err(Failure::Start(line));
+    }
     let admin = AdminSocket::bind(&loaded.config.admin).map_err(|error| Failure::Start(error.to_string()))?;
     let metrics = match loaded.config.metrics.listen {
         Listen::Off => None,
@@ -86,5 +95,8 @@ pub(super) fn start(loaded: Loaded, log: LogControl) -> Result<(Rc<Daemon>, Door
     for port in &loaded.config.ports {
         kernel::set_addresses(port).map_err(Failure::Start)?;
     }
-    Ok((Rc::new(Daemon::new(dataplane, services, loaded, log, started)), Doors { admin, metrics }))
+    Ok((
+        Rc::new(Daemon::new(dataplane, services, loaded, log, reload_limit, started)),
+        Doors { admin, metrics },
+    ))
 }

@@ -42,7 +42,9 @@ pub(super) struct Daemon {
     pub(super) admin: Arc<Tally>,
     pub(super) http: Arc<Tally>,
     /// Held during a reload: one at a time.
-    pub(super) reloading: tokio::sync::Mutex<()>,
+    pub(super) reloading: tokio::sync::Mutex<reload::Reading>,
+    /// How long a reload may read.
+    pub(super) reload_limit: Duration,
     reports: RefCell<Vec<Option<Box<Report>>>>,
     started: SystemTime,
     dpdk: String,
@@ -55,6 +57,7 @@ impl Daemon {
         services: Arc<Services>,
         loaded: Loaded,
         log: LogControl,
+        reload_limit: Duration,
         started: SystemTime,
     ) -> Self {
         let reports = dataplane.workers().iter().map(|_| None).collect();
@@ -71,7 +74,8 @@ impl Daemon {
             log,
             admin: Arc::default(),
             http: Arc::default(),
-            reloading: tokio::sync::Mutex::new(()),
+            reloading: tokio::sync::Mutex::default(),
+            reload_limit,
             reports: RefCell::new(reports),
             started,
             dpdk: dpdk_ffi::eal::version().trim_start_matches("DPDK ").to_owned(),

@@ -3,7 +3,6 @@
 //! Invariant: nothing here touches a port or a running worker; a plan that cannot be made leaves everything as it
 //! is and says where in the file and why.
 
-mod place;
 mod ports;
 mod services;
 
@@ -24,12 +23,10 @@ pub use services::{MOST_SERVICES, service_list, services};
 /// Everything to start the data plane with. `secret` is 32 random bytes, see [`secret`].
 ///
 /// # Errors
-/// What the data plane cannot do although the file alone looks right: files an application cannot serve, buffers
-/// too small for the MTU.
+/// What the data plane cannot do although the file alone looks right: files an application cannot serve.
 pub fn settings(loaded: &Loaded, secret: [u8; 32]) -> Result<Settings, Problems> {
     let config = &loaded.config;
     let mut problems = Vec::new();
-    check_buffers(loaded, &mut problems);
     let ports = ports::ports(loaded, &mut problems);
     let services = match services(loaded, None) {
         Ok(services) => services,
@@ -102,18 +99,6 @@ pub fn secret() -> io::Result<[u8; 32]> {
     let mut secret = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut secret)?;
     Ok(secret)
-}
-
-/// The longest packet of any port must fit a connection's rings.
-fn check_buffers(loaded: &Loaded, problems: &mut Vec<crate::config::Problem>) {
-    let config = &loaded.config;
-    let largest = config.ports.iter().map(|port| u64::from(port.mtu)).max().unwrap_or(0);
-    let size = config.tcp.buffer_size.bytes();
-    if size < largest {
-        let what = format!("{size} bytes do not hold one packet of the largest MTU, {largest}");
-        let instead = format!("write {}KiB or more, or lower `mtu`", largest.div_ceil(1024));
-        problems.push(place::problem(loaded, place::key(loaded, "tcp"), "tcp.buffer_size", what, instead));
-    }
 }
 
 /// The tap driver logs errors at every start, about queueing and secondary processes it does without. Where the log

@@ -8,9 +8,8 @@ use dataplane::prefix::Prefix;
 use dataplane::settings::{Network, PortSettings, Steering};
 use l3l4::Addr;
 
-use super::place;
 use crate::config::model::{Device, Port, Steering as Wanted, Toggle};
-use crate::config::{InterfaceAddress, Loaded, Problem};
+use crate::config::{InterfaceAddress, Loaded, Problem, Wrong};
 
 pub(super) fn ports(loaded: &Loaded, problems: &mut Vec<Problem>) -> Vec<PortSettings> {
     let ports = loaded.config.ports.iter().enumerate();
@@ -23,9 +22,8 @@ fn one(loaded: &Loaded, index: usize, port: &Port, problems: &mut Vec<Problem>) 
         Some(Device::Pci(address)) => address.to_string(),
         None => {
             // A checked port has one; this is for ports that come from elsewhere.
-            let line = place::item(loaded, "ports", &port.name);
-            let (path, what) = (format!("ports[{index}]"), "the port has no device".to_owned());
-            problems.push(place::problem(loaded, line, &path, what, "add `device` or `pci`".into()));
+            let wrong = Wrong::new("the port has no device", "add `device` or `pci`");
+            problems.push(loaded.problem(&format!("ports[{index}]"), wrong));
             return None;
         }
     };

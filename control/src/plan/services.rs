@@ -12,11 +12,10 @@ use dataplane::prefix::Prefix;
 use dataplane::settings::{Service, Services};
 use l3l4::{Addr, Protocol};
 
-use super::place;
 use crate::config::model::{
     Action as Wanted, Application as Answers, Config, Http, Match, Port, Protocol as Transport,
 };
-use crate::config::{Loaded, Prefix as Subnet, Problems};
+use crate::config::{Loaded, Prefix as Subnet, Problems, Wrong};
 use crate::snapshot;
 
 /// The most services a process can have known, over all its reloads.
@@ -37,9 +36,7 @@ pub fn services(loaded: &Loaded, running: Option<(&Services, &Config)>) -> Resul
     let (mut rules, mut problems) = (Vec::new(), Vec::new());
     for (index, wanted) in loaded.config.services.iter().enumerate() {
         let mut report = |key: &str, what: String, instead: String| {
-            let line = place::item(loaded, "services", &wanted.name);
-            let path = format!("services[{index}]{key}");
-            problems.push(place::problem(loaded, line, &path, what, instead));
+            problems.push(loaded.problem(&format!("services[{index}]{key}"), Wrong::new(what, instead)));
         };
         let application = match wanted.application.as_ref().map(build).transpose() {
             Ok(application) => application,
@@ -47,7 +44,12 @@ pub fn services(loaded: &Loaded, running: Option<(&Services, &Config)>) -> Resul
                 // The error says what is wrong and, after its last colon, what to write instead.
                 let text = error.to_string();
                 let (what, instead) = text.rsplit_once(": ").unwrap_or((&text, "correct it"));
-                report(".application", what.to_owned(), instead.to_owned());
+                // All else about an application was checked when the file was read.
+                let key = match &wanted.application {
+                    Some(Answers::Http(http)) if http.directory.is_some() => ".application.http.directory",
+                    _ => ".application",
+                };
+                report(key, what.to_owned(), instead.to_owned());
                 None
             }
         };

@@ -193,7 +193,7 @@ section! {
         "steering" steering: Steering = default(Steering::Auto);
         /// Work left to the port's hardware.
         "offloads" offloads: Offloads = default(Offloads::placeholder());
-        /// net_tap only: addresses the kernel's side of the tap is given at start.
+        /// net_tap with `iface=` only: addresses the kernel's side of the tap is given at start.
         "kernel_addresses" kernel_addresses: Vec<InterfaceAddress> = default(Vec::new()).items(0..=64).example("[10.64.0.1/24, \"fd00:64::1/64\"]");
     }
 }

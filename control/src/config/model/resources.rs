@@ -8,6 +8,7 @@ use crate::config::Auto;
 use crate::config::section::{choice, section};
 use crate::config::spec::default;
 use crate::config::units::{Size, micros, millis, seconds};
+use crate::config::value::Value;
 
 section! {
     /// Packet buffers. Every worker has a pool of its own.
@@ -42,6 +43,14 @@ section! {
         "admin_sessions" admin_sessions: u32 = default(16).range(1..=1024);
         /// Slots of the ring on which a worker gets packets from another one. A power of two.
         "steering_ring" steering_ring: u32 = default(1024).range(64..=65_536);
+    }
+}
+
+impl Limits {
+    /// What `half_open` is where it is not given: its default, but not more than `flows`.
+    #[must_use]
+    pub fn derived_half_open(&self) -> u32 {
+        Self::placeholder().half_open.min(self.flows)
     }
 }
 

@@ -4,6 +4,7 @@
 //! complaint is at the place of one key, which the operator can change.
 
 mod http;
+mod operate;
 mod ports;
 mod resources;
 mod services;
@@ -46,6 +47,7 @@ pub(crate) fn validate(
     subnets::check(&mut checker);
     services::check(&mut checker);
     resources::check(&mut checker);
+    operate::check(&mut checker);
     checker.verdict
 }
 

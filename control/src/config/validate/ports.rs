@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::Checker;
 use crate::config::model::{Device, Port, Steering, Vdev};
+use crate::config::node::shorten;
 
 pub(super) fn check(checker: &mut Checker<'_>) {
     let mut names = BTreeMap::new();
@@ -15,6 +16,7 @@ pub(super) fn check(checker: &mut Checker<'_>) {
         name(checker, &path, &port.name, &mut names);
         device(checker, &path, port, &mut devices);
         queues(checker, &path, port);
+        mtu(checker, &path, port);
         if let Some(mac) = port.mac
             && (mac.0[0] & 1 == 1 || mac.0 == [0; 6])
         {
@@ -68,6 +70,10 @@ fn device(checker: &mut Checker<'_>, path: &str, port: &Port, seen: &mut BTreeMa
         Device::Pci(pci) => (at_pci, vec![pci.to_string()]),
         Device::Vdev(vdev) => {
             arguments(checker, &at_device, vdev);
+            if vdev.driver() == "net_ring" && port.mac.is_none() && checker.usable(&format!("{path}.mac")) {
+                let instead = "add `mac:` to the port, for example `mac: \"02:00:00:00:00:01\"`";
+                checker.error(&at_device, "net_ring has no Ethernet address of its own", instead);
+            }
             let interface = vdev.argument("iface").map(|iface| format!("the interface {iface}"));
             (at_device, interface.into_iter().chain([vdev.name().to_owned()]).collect())
         }
@@ -105,14 +111,45 @@ fn arguments(checker: &mut Checker<'_>, at: &str, vdev: &Vdev) {
         let what = format!("{driver} needs the argument {}", any_of.join(" or "));
         checker.error(at, what, format!("write `{},{example}`", vdev.name()));
     }
-    // IFNAMSIZ of the kernel is 16, with the closing zero.
     let kernel_names = ["net_tap", "net_af_packet", "net_af_xdp"].contains(&vdev.driver());
-    if let Some(interface) = vdev.argument("iface")
-        && kernel_names
-        && interface.len() > 15
+    if let Some(interface) = vdev.argument("iface").filter(|_| kernel_names) {
+        interface_name(checker, at, interface);
+    }
+}
+
+/// What the kernel takes for an interface name (dev_valid_name of net/core/dev.c).
+fn interface_name(checker: &mut Checker<'_>, at: &str, name: &str) {
+    /// IFNAMSIZ is 16, with the closing zero.
+    const LONGEST: usize = 15;
+    // With a `%` the kernel would make up a name of its own.
+    let forbidden = ['/', ':', '%'];
+    if name.len() > LONGEST {
+        let what = format!("`{}` is longer than an interface name can be", shorten(name));
+        checker.error(at, what, format!("use {LONGEST} characters or less"));
+    } else if name.is_empty() || [".", ".."].contains(&name) || name.contains(forbidden) {
+        let what = format!("`{}` cannot be the name of an interface", shorten(name));
+        checker.error(
+            at,
+            what,
+            "write a name without `/`, `:` and `%` in `iface=`, for example `iface=mill0`",
+        );
+    }
+}
+
+/// The largest MTU of drivers that have the same one wherever they run and whatever their arguments are (DPDK 22.11).
+/// Others depend on a device or a peer: those are asked at the start.
+const LARGEST_MTU: &[(&str, u16)] = &[("net_tap", 1504), ("net_af_packet", 1500), ("net_memif", 1500)];
+
+fn mtu(checker: &mut Checker<'_>, path: &str, port: &Port) {
+    let at = format!("{path}.mtu");
+    let Some(Device::Vdev(vdev)) = port.attachment() else { return };
+    let largest = LARGEST_MTU.iter().find(|(driver, _)| *driver == vdev.driver());
+    if let Some((driver, largest)) = largest.filter(|(_, largest)| port.mtu > *largest)
+        && checker.usable(&at)
+        && checker.usable(&format!("{path}.device"))
     {
-        let what = format!("`{interface}` is longer than an interface name can be");
-        checker.error(at, what, "use 15 characters or less");
+        let what = format!("{} is more than {driver} can carry", port.mtu);
+        checker.error(&at, what, format!("write {largest} or less, or use another device"));
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) fn check(checker: &mut Checker<'_>) {
     pools(checker);
     memory(checker);
     address_space(checker);
+    packets(checker);
     limits(checker);
 }
 
@@ -74,6 +75,16 @@ fn memory(checker: &mut Checker<'_>) {
     let pools = (each * config.workers.cpus.len() as u64).div_ceil(1 << 20);
     let needed = pools + EAL_OVERHEAD_MB;
     let given = u64::from(config.eal.memory_mb);
+    // Only a warning: the machine that runs it may be another one. `millrace doctor` is asked on that one.
+    let there_is = checker.host.memory.filter(|_| checker.host.strict).map(|bytes| bytes >> 20);
+    if let Some(there_is) = there_is.filter(|there_is| given > *there_is) {
+        let what = format!("{given} MiB are more than this machine has, {there_is} MiB");
+        let instead = match needed.next_multiple_of(64) {
+            enough if enough <= there_is => format!("write less, `memory_mb: {enough}` is enough"),
+            _ => format!("lower `mempool.mbufs`, whose buffers need {pools} MiB, or use a larger machine"),
+        };
+        checker.warn("eal.memory_mb", what, instead);
+    }
     if given < needed {
         let what = format!("the pools need {pools} MiB, with what DPDK itself takes {needed} MiB");
         let instead = format!("write `memory_mb: {}`, or lower `mempool.mbufs`", needed.next_multiple_of(64));
@@ -114,6 +125,20 @@ fn address_space(checker: &mut Checker<'_>) {
     } else if let Some(memory) = memory.filter(|memory| sum > memory.saturating_mul(OVERCOMMIT)) {
         let what = format!("{what}, this machine has {}: busy flows could use up its memory", gib(memory));
         checker.warn(at, what, fits(memory * OVERCOMMIT));
+    }
+}
+
+/// The longest packet of any port must fit a connection's buffers.
+fn packets(checker: &mut Checker<'_>) {
+    if !checker.usable("tcp.buffer_size") || !checker.usable("ports") {
+        return;
+    }
+    let size = checker.config.tcp.buffer_size.bytes();
+    let largest = checker.config.ports.iter().map(|port| u64::from(port.mtu)).max().unwrap_or(0);
+    if size < largest {
+        let what = format!("{size} bytes do not hold one packet of the largest MTU, {largest}");
+        let instead = format!("write {}KiB or more, or lower `mtu`", largest.div_ceil(1024));
+        checker.error("tcp.buffer_size", what, instead);
     }
 }
 

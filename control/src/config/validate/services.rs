@@ -3,6 +3,7 @@
 //! Invariant: a rule is called unreachable only if one earlier rule alone takes everything it could match.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::{Checker, http, ports};
 use crate::config::decoder::nearest;
@@ -19,6 +20,7 @@ pub(super) fn check(checker: &mut Checker<'_>) {
         vlan(checker, &path, service);
         action(checker, &path, service);
         families(checker, &path, service);
+        mapped(checker, &path, service);
         shadowed(checker, &path, index);
     }
     if services.is_empty() && checker.usable("services") {
@@ -99,6 +101,22 @@ fn families(checker: &mut Checker<'_>, path: &str, service: &Service) {
     if !common(true) && !common(false) && checker.usable(&at) {
         let what = "`source` and `destination` are of different families, so nothing can match";
         checker.error(&format!("{at}.destination"), what, "write both as IPv4 or both as IPv6");
+    }
+}
+
+/// An IPv4-mapped address stands for an IPv4 one inside a program; no packet carries it.
+fn mapped(checker: &mut Checker<'_>, path: &str, service: &Service) {
+    let Match { source, destination, .. } = &service.matches;
+    for (key, prefixes) in [("source", source), ("destination", destination)] {
+        for (index, prefix) in prefixes.iter().enumerate() {
+            let at = format!("{path}.match.{key}[{index}]");
+            let IpAddr::V6(network) = prefix.network else { continue };
+            if network.to_ipv4_mapped().is_some() && checker.usable(&at) {
+                let what =
+                    format!("`{prefix}` is a prefix of IPv4-mapped addresses, which no packet carries");
+                checker.error(&at, what, "write the IPv4 prefix");
+            }
+        }
     }
 }
 

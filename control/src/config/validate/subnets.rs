@@ -203,14 +203,21 @@ fn overlaps(
 
 fn kernel_addresses(checker: &mut Checker<'_>, path: &str, port: &Port) {
     let at = format!("{path}.kernel_addresses");
-    let tap = port.device.as_ref().is_some_and(|vdev| vdev.driver() == "net_tap");
-    if port.kernel_addresses.is_empty() || !checker.usable(&format!("{path}.device")) {
+    let at_device = format!("{path}.device");
+    let tap = port.device.as_ref().filter(|vdev| vdev.driver() == "net_tap");
+    if port.kernel_addresses.is_empty() || !checker.usable(&at_device) {
         return;
     }
-    if !tap {
+    let Some(tap) = tap else {
         let instead = "remove it, and give the other side its addresses yourself (`ip address add`)";
         checker.error(&at, "only a net_tap port has a kernel side millrace can set up", instead);
         return;
+    };
+    if tap.argument("iface").is_none() {
+        // The kernel then picks the first of dtap0, dtap1, ... that is free.
+        let what =
+            "without `iface=` the kernel names the tap, so `kernel_addresses` has no interface to go to";
+        checker.error(&at_device, what, format!("write a name: `{},iface=mill0`", tap.as_str()));
     }
     for (index, address) in port.kernel_addresses.iter().enumerate() {
         let at = format!("{at}[{index}]");
