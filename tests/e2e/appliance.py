@@ -65,9 +65,9 @@ class Appliance:
         """Writes the configuration file (JSON is YAML)."""
         self.conf.write_text(json.dumps(config, indent=2) + "\n")
 
-    def start(self):
-        """Starts and waits until it is ready."""
-        command = ["ip", "netns", "exec", self.namespace.name, MILLRACE, "run", str(self.conf)]
+    def start(self, *options):
+        """Starts and waits until it is ready; `options` are those of `millrace run`."""
+        command = ["ip", "netns", "exec", self.namespace.name, MILLRACE, "run", str(self.conf), *options]
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS

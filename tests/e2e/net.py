@@ -17,9 +17,9 @@ CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def run(*command, check=True, timeout=60, stdin=""):
+def run(*command, check=True, timeout=60, stdin="", cwd=None):
     """Runs a command to its end; the error of one that fails says what it printed."""
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout)
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout, cwd=cwd)
     if check and done.returncode != 0:
         line = " ".join(map(str, command))
         raise AssertionError(f"`{line}` ended with {done.returncode}: {done.stdout}{done.stderr}")

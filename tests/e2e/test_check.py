@@ -28,6 +28,17 @@ BAD = {
     "two devices": (file(port='pci: "0000:3b:00.0"'), "ports[0]", "one"),
     "a VLAN that cannot be": (file(port="vlans: [{id: 5000}]"), "ports[0].vlans[0].id", "4094"),
     "an MTU too small for IPv6": (file(port='addresses: ["fd00::2/64"]\n    mtu: 1000'), "ports[0].mtu", "1280"),
+    "an MTU too large for the driver": (
+        file(port="mtu: 9000").replace("net_null0", '"net_tap0,iface=a"'), "ports[0].mtu", "1504"
+    ),
+    "a tap that nobody can name": (
+        file(port="kernel_addresses: [10.0.0.1/24]").replace("net_null0", "net_tap0"), "ports[0].device", "iface="
+    ),
+    "an interface name that cannot be": (
+        file().replace("net_null0", '"net_tap0,iface=a/b"'), "ports[0].device", "iface=mill0"
+    ),
+    "a socket path that is too long": (file(top=f"admin: {{socket: /{'s' * 108}}}\n"), "admin.socket", "shorter"),
+    "a group that is not there": (file(top="admin: {group: nobodys}\n"), "admin.group", "groupadd"),
     "a pool too small": (file(top="mempool: {mbufs: 10}\n"), "mempool.mbufs", "512"),
     "a time without a unit that is one": (file(top="udp: {idle_timeout: 5 parsecs}\n"), "udp.idle_timeout", "5"),
     "a port number that cannot be": (
@@ -78,6 +89,32 @@ class Check(unittest.TestCase):
         done = net.run(MILLRACE, "check", "/nonexistent.yaml", check=False)
         self.assertEqual(done.returncode, 2)
         self.assertIn("/nonexistent.yaml", done.stdout + done.stderr)
+
+    def test_memory_that_is_not_there(self):
+        """A warning for the file, which may be another machine's; a failure of this machine."""
+        path, done = self.check(file(top="eal: {memory_mb: 1048576}\n"))
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertRegex(done.stdout, r":2:18: warning: eal\.memory_mb: 1048576 MiB are more than this machine has")
+        done = net.run(MILLRACE, "doctor", str(path), check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stdout, r"(?m)^FAIL +memory ")
+
+    def test_a_link_out_of_a_directory(self):
+        """Found by the check as a start would find it, at the same place."""
+        www = run_dir() / "linked"
+        www.mkdir()
+        (www / "index.html").write_text("hello")
+        (www / "passwd").symlink_to("/etc/passwd")
+        http = f"{{http: {{directory: {www}}}}}"
+        service = f"{{name: s, match: {{protocol: tcp}}, action: terminate, application: {http}}}"
+        path, done = self.check(file(service=service).replace("net_null0", '"net_tap0,iface=mr-linked"'))
+        self.assertEqual(done.returncode, 2)
+        column = f"  - {service}".index(str(www)) + 1
+        place = f"{path}:7:{column}: services[0].application.http.directory: "
+        self.assertTrue(done.stdout.startswith(place), done.stdout)
+        self.assertIn("outside of the directory: copy the file or remove the link", done.stdout)
+        started = net.run(MILLRACE, "run", str(path), check=False)
+        self.assertEqual((started.returncode, started.stderr.splitlines()[-1]), (2, done.stdout.strip()))
 
     def test_files_that_come_with_it(self):
         for file in sorted(ROOT.glob("conf/*.yaml")) + sorted(ROOT.glob("conf/examples/*.yaml")):

@@ -1,14 +1,17 @@
 """The daemon: its socket, its endpoint, a second start, its end; and the tools around it."""
 
 import json
+import os
+import signal
 import socket
 import stat
 import subprocess
+import time
 import unittest
 
 import clients
 import net
-from appliance import MILLCTL, MILLRACE, ROOT, Appliance
+from appliance import MILLCTL, MILLRACE, ROOT, Appliance, run_dir
 from rig import SMALL, V4, eventually, finish, merged
 
 
@@ -24,10 +27,10 @@ class Daemon(unittest.TestCase):
         net.link(cls.far, cls.near)
         cls.near.ip("address", "add", "10.66.0.1/24", "dev", "client")
 
-    def start(self, **extra):
+    def start(self, *options, **extra):
         appliance = Appliance(self.far, merged(SMALL, extra), "daemon")
         self.addCleanup(appliance.kill)
-        return appliance.start()
+        return appliance.start(*options)
 
     def test_second_start(self):
         first = self.start()
@@ -137,6 +140,74 @@ class Daemon(unittest.TestCase):
         appliance.signal(2)
         self.assertEqual(appliance.process.wait(15), 0)
 
+    def test_a_reload_that_hangs(self):
+        """On a file that does not answer: a FIFO that nobody writes to."""
+        appliance = self.start("--reload-limit", "2")
+        text = appliance.conf.read_text()
+        appliance.conf.unlink()
+        os.mkfifo(appliance.conf)
+        began = time.monotonic()
+        command = [MILLCTL, "reload", "--json", "--socket", str(appliance.socket)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reload:
+            # Operators and clients are answered meanwhile.
+            for what in ("workers", "flows", "config"):
+                appliance.show(what)
+            self.assertEqual(appliance.http("/readyz")[0], 200)
+            with self.near.entered():
+                self.assertEqual(clients.curl(f"http://{V4}/").stdout, "hello\n")
+            self.assertIsNone(reload.poll(), "it waits for the file")
+            done = json.loads(reload.communicate(timeout=15)[0])
+        took = time.monotonic() - began
+        self.assertTrue(1.9 < took < 10, f"{took} s")
+        self.assertFalse(done["succeeded"], done)
+        self.assertIn("could not be read within 2 seconds: nothing was changed", done["problems"][0])
+        # The next one does not wait behind it, however many there are.
+        began = time.monotonic()
+        for _ in range(8):
+            done = json.loads(appliance.ctl("reload", "--json", check=False).stdout)
+            self.assertIn("an earlier reload still waits", done["problems"][0])
+        self.assertLess(time.monotonic() - began, 2)
+        appliance.show("flows")
+        self.assertEqual(appliance.metric("millrace_config_reloads_total", result="failure"), 9)
+        # Once the file answers, it is read again.
+        fifo = appliance.conf.rename(appliance.conf.with_suffix(".fifo"))
+        fifo.write_text("")
+        appliance.write(json.loads(text))
+        self.assertTrue(self.reloaded(appliance)["succeeded"])
+        # And one that hangs at the end does not keep the daemon.
+        appliance.conf.unlink()
+        os.mkfifo(appliance.conf)
+        appliance.signal(signal.SIGHUP)
+        # A second request waits in line behind the first: by then that one reads.
+        waits = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(waits.wait)
+        self.addCleanup(waits.kill)
+        time.sleep(0.3)
+        began = time.monotonic()
+        finish(appliance)
+        self.assertLess(time.monotonic() - began, 10)
+
+    def reloaded(self, appliance):
+        """The outcome of a reload once none is waiting any more."""
+
+        def settled():
+            done = json.loads(appliance.ctl("reload", "--json", check=False).stdout)
+            return done if "still waits" not in "".join(done["problems"]) else None
+
+        return eventually(settled, "the earlier reload ends")
+
+    def test_a_warning_is_marked_once(self):
+        appliance = self.start(services=[])
+        [line] = [line for line in appliance.log_text().splitlines() if "there is no service" in line]
+        self.assertIn(" WARN ", line)
+        self.assertNotIn("warning:", line)
+        done = appliance.ctl("reload").stdout
+        self.assertIn("warning: services: there is no service", done)
+        lines = [line for line in appliance.log_text().splitlines() if "there is no service" in line]
+        self.assertEqual(len(lines), 2, lines)
+        self.assertNotIn("warning:", lines[1])
+        finish(appliance)
+
     def test_many_starts(self):
         for _ in range(3):
             finish(self.start())
@@ -159,6 +230,24 @@ class Tools(unittest.TestCase):
         self.assertIn(done.returncode, (0, 1), done.stderr)
         self.assertRegex(done.stdout, r"(?i)pass|ok")
         self.assertRegex(done.stdout, r"(?i)hugepages")
+
+    def test_doctor_sees_relative_directories(self):
+        """From where it was called, the configuration being named from there too."""
+        place = run_dir() / "doctor"
+        (place / "conf/www").mkdir(parents=True)
+        text = (ROOT / "conf/examples/http-directory.yaml").read_text()
+        self.assertIn("directory: /srv/www", text)
+        (place / "conf/m.yaml").write_text(text.replace("directory: /srv/www", "directory: www"))
+        for cwd, name in ((place, "conf/m.yaml"), (place / "conf", "m.yaml"), (place / "conf/www", "../m.yaml")):
+            with self.subTest(name):
+                done = net.run(MILLRACE, "doctor", name, "--json", check=False, cwd=cwd)
+                checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+                [served] = [check for name, check in checks.items() if name.startswith("directory ")]
+                self.assertEqual(served["status"], "pass", served)
+        (place / "conf/www").rmdir()
+        done = net.run(MILLRACE, "doctor", "conf/m.yaml", check=False, cwd=place)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("mkdir -p conf/www", done.stdout)
 
     def test_schema(self):
         self.assertIn("properties", json.loads(net.run(MILLRACE, "schema").stdout))

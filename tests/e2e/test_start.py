@@ -54,6 +54,22 @@ class CannotStart(unittest.TestCase):
             self.assertEqual(clients.curl(f"http://{V4}/").stdout, "hello\n", "the first one is not disturbed")
         finish(first)
 
+    def test_largest_mtus(self):
+        """What `check` takes for the largest MTU of a driver, the driver takes too."""
+        net.link(self.far, self.far)
+        for device, largest in (("net_tap0,iface=tap", 1504), ("net_af_packet0,iface=mill", 1500)):
+            with self.subTest(device):
+                port = {**SMALL["ports"][0], "device": device, "mtu": largest}
+                appliance = Appliance(self.far, {**SMALL, "ports": [port]}, "mtu")
+                self.addCleanup(appliance.kill)
+                appliance.start()
+                self.assertEqual(appliance.show("ports")[0]["mtu"], largest)
+                finish(appliance)
+                appliance.write({**appliance.config, "ports": [{**port, "mtu": largest + 1}]})
+                done = net.run(MILLRACE, "check", str(appliance.conf), check=False)
+                self.assertEqual(done.returncode, 2)
+                self.assertIn(f"ports[0].mtu: {largest + 1} is more than", done.stdout)
+
     def test_metrics_address_in_use(self):
         with self.far.entered():
             listener = socket.create_server(("127.0.0.1", 9464))
@@ -76,5 +92,15 @@ class CannotStart(unittest.TestCase):
         if reachable.returncode != 0:
             self.skipTest(f"an ordinary user cannot reach {MILLRACE}")
         done = self.far.run(*command, check=False, timeout=30)
+        said = done.stdout + done.stderr
+        self.assertEqual(done.returncode, 1, said)
+        for word in ("port `lan`", "no permission", "fix: run as root", "CAP_NET_ADMIN"):
+            self.assertIn(word, said)
+        self.assertNotIn("TAP", said, "before DPDK is started")
+        # A port that needs no rights, but a socket where only root may make one.
+        port = {**SMALL["ports"][0], "device": "net_null0"}
+        path.write_text(json.dumps({**config, "ports": [port], "admin": {"socket": "/run/millrace-e2e/admin.sock"}}))
+        done = self.far.run(*command, check=False, timeout=30)
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
-        self.assertIn("fix", done.stdout + done.stderr)
+        self.assertIn("cannot create /run/millrace-e2e: Permission denied", done.stderr)
+        self.assertIn("fix: run as root", done.stderr)
