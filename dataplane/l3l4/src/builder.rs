@@ -47,6 +47,8 @@ pub struct Link {
 pub struct Limits {
     /// Flows of all kinds, TIME-WAIT included.
     pub flows: usize,
+    /// Connections with a live stack among them; the rest are asleep, or in TIME-WAIT.
+    pub live: usize,
     /// UDP flows among them.
     pub udp_flows: usize,
     /// Connections in SYN-RECEIVED.
@@ -63,6 +65,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             flows: 65_536,
+            live: 65_536,
             udp_flows: 32_768,
             half_open: 8_192,
             rst_per_second: 1_000,
@@ -87,6 +90,7 @@ pub struct Builder {
     pub(crate) tcp_synack_retries: u8,
     pub(crate) tcp_min_mss: u16,
     pub(crate) udp_idle_timeout: Duration,
+    pub(crate) tcp_sleep_after: Option<Duration>,
     pub(crate) congestion: CongestionControl,
     pub(crate) limits: Limits,
     pub(crate) secret: [u8; 32],
@@ -108,6 +112,7 @@ impl Default for Builder {
             tcp_synack_retries: 5,
             tcp_min_mss: 64,
             udp_idle_timeout: Duration::from_secs(300),
+            tcp_sleep_after: Some(Duration::from_secs(5)),
             congestion: CongestionControl::Reno,
             limits: Limits::default(),
             secret: [0; 32],
@@ -155,6 +160,9 @@ impl Builder {
         tcp_min_mss: u16;
         /// After how long without a datagram a UDP flow is forgotten (default 300 s).
         udp_idle_timeout: Duration;
+        /// After how long without a packet an established connection with nothing under way gives up its stack and
+        /// its buffers until there is something again; `None` for never (default 5 s).
+        tcp_sleep_after: Option<Duration>;
         /// Congestion control of connections (default Reno).
         congestion: CongestionControl;
         /// Bounds (see [`Limits`]).
@@ -188,6 +196,7 @@ impl Builder {
         let largest = self.links.iter().map(|l| l.mtu).max().unwrap_or(self.mtu);
         within("tcp_buffer_size", self.tcp_buffer_size, 2048.max(largest), 1 << 30)?;
         within("limits.flows", self.limits.flows, 1, 1 << 30)?;
+        within("limits.live", self.limits.live, 1, 1 << 24)?;
         within("limits.udp_flows", self.limits.udp_flows, 0, self.limits.flows)?;
         within("limits.half_open", self.limits.half_open, 1, self.limits.flows)?;
         within("tcp_min_mss", usize::from(self.tcp_min_mss), 48, 1220)?;

@@ -18,6 +18,10 @@ pub struct Counters {
     pub tcp_established: u64,
     /// TCP flows made by a SYN.
     pub tcp_opened: u64,
+    /// Connections that gave up their stack for having nothing to do.
+    pub tcp_slept: u64,
+    /// Connections that got it back.
+    pub tcp_woken: u64,
     /// UDP flows made by a datagram.
     pub udp_opened: u64,
     /// Flows ended, by [`CloseReason`].
@@ -49,6 +53,8 @@ impl Default for Counters {
             tx_nobuf: 0,
             tcp_established: 0,
             tcp_opened: 0,
+            tcp_slept: 0,
+            tcp_woken: 0,
             udp_opened: 0,
             closed: [0; CloseReason::ALL.len()],
             tcp_retransmits: 0,

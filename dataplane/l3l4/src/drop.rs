@@ -65,6 +65,7 @@ drop_reasons! {
     ServiceDrop = "service_drop", "the service that matches says drop";
     ServiceReject = "service_reject", "the service that matches says reject";
     FlowLimit = "flow_limit", "the flow table is full";
+    LiveLimit = "live_limit", "as many connections as may be have a stack, and none of those looked at can sleep";
     HalfOpenLimit = "half_open_limit", "too many connections are being opened";
     Draining = "draining", "a new flow while the appliance is shutting down";
     NoBuffer = "no_buffer", "no transmit buffer was left, so the packet was not processed";

@@ -1,6 +1,6 @@
-//! The record of one flow: what the engine knows of it beside the socket.
+//! What the engine knows of a live connection beside its socket.
 //!
-//! Invariant: sequence numbers here are followed from the headers that really came and went, so they hold for a
+//! Invariant: a `Flow` lives in the slot of its socket, from `Slots::open` to `Slots::close`; sequence numbers here are followed from the headers that really came and went, so they hold for a
 //! socket whose own are private. `snd_una <= pos <= snd_nxt` and `snd_una <= snd_end` in sequence space.
 
 use crate::callbacks::CloseReason;
@@ -13,17 +13,6 @@ use smoltcp::socket::tcp::{Socket, State};
 #[inline]
 pub(crate) const fn seq_lt(a: u32, b: u32) -> bool {
     (a.wrapping_sub(b) as i32) < 0
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) enum Kind {
-    #[default]
-    Free,
-    Udp,
-    /// A live TCP stack in slot `Flow::stack`.
-    Tcp,
-    /// The stack is gone; only the record is left, until the last segments have died out.
-    TimeWait,
 }
 
 /// Bits of [`Flow::notes`].
@@ -49,9 +38,8 @@ pub(crate) mod note {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flow {
     pub(crate) key: FlowKey,
-    pub(crate) hash: u32,
-    pub(crate) generation: u32,
-    pub(crate) kind: Kind,
+    /// Its handle: the record, and the record's generation.
+    pub(crate) id: FlowId,
     pub(crate) notes: u8,
     pub(crate) state: u8,
     pub(crate) syn_acks: u8,
@@ -59,7 +47,10 @@ pub(crate) struct Flow {
     pub(crate) rcv_shift: u8,
     /// Shift of the window the peer advertises.
     pub(crate) snd_shift: u8,
-    pub(crate) stack: u32,
+    /// What the peer's SYN said, for the stack to be built again: see [`crate::record::option`].
+    pub(crate) options: u8,
+    /// Maximum segment size the peer's SYN asked for.
+    pub(crate) mss: u16,
     /// Peer's initial sequence number.
     pub(crate) irs: u32,
     /// First byte the application has not taken.
@@ -86,7 +77,6 @@ pub(crate) struct Flow {
     pub(crate) due: Instant,
     pub(crate) last_rx: Instant,
     pub(crate) busy_since: Instant,
-    pub(crate) opened: Instant,
     /// Why it will end, once it is given up.
     pub(crate) ending: Option<CloseReason>,
     pub(crate) bytes_in: u64,
@@ -101,8 +91,14 @@ impl Flow {
         self.notes & note != 0
     }
 
-    pub(crate) fn id(&self, index: u32) -> FlowId {
-        FlowId { index, generation: self.generation }
+    /// Sets the numbers of a connection whose SYNs are `irs` and `isn`, as they stand once both are answered.
+    pub(crate) fn begin(&mut self, isn: u32, irs: u32, peer_window: u32) {
+        self.irs = irs;
+        let (ours, theirs) = (isn.wrapping_add(1), irs.wrapping_add(1));
+        (self.rcv_base, self.rcv_nxt, self.acked, self.edge) = (theirs, theirs, theirs, theirs);
+        (self.snd_una, self.pos, self.snd_nxt, self.snd_end) = (isn, ours, ours, ours);
+        self.max_window = peer_window;
+        self.snd_edge = ours.wrapping_add(peer_window);
     }
 
     #[inline]

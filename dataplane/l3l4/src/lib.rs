@@ -68,6 +68,7 @@ mod limiter;
 pub mod martian;
 pub mod packet;
 mod plain;
+mod record;
 mod reply;
 mod slots;
 pub mod table;

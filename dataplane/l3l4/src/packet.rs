@@ -44,6 +44,8 @@ pub struct Headers {
     pub window_scale: Option<u8>,
     /// Maximum segment size option of a SYN.
     pub mss: Option<u16>,
+    /// Whether a SYN offers selective acknowledgments (RFC 2018 section 2).
+    pub sack: bool,
     /// Whether IPv6 extension headers lie between the fixed header and `l4`.
     pub extensions: bool,
 }
@@ -301,6 +303,7 @@ fn read_tcp(packet: &[u8], headers: &mut Headers, known: RxChecksum) -> Result<(
         if headers.flags & flags::SYN != 0 {
             headers.mss = options.mss;
             headers.window_scale = options.window_scale;
+            headers.sack = options.sack;
         }
     }
     ports_are_real(&headers.key)

@@ -59,6 +59,7 @@ pub(crate) fn read(packet: &[u8], link: u32, known: RxChecksum) -> Option<Header
         flags: p[33] & 0x3f,
         window_scale: None,
         mss: None,
+        sack: false,
         extensions: false,
     })
 }

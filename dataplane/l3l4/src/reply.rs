@@ -36,16 +36,31 @@ pub(crate) fn segment(
     control: u8,
     window: u16,
 ) -> (usize, usize) {
-    let l3_len = ip_header(buffer, key, Protocol::TCP, 20);
-    let tcp = &mut buffer[l3_len..l3_len + 20];
+    segment_with(buffer, key, seq, ack, control, window, &[])
+}
+
+/// The same with options, whose length is a multiple of four.
+pub(crate) fn segment_with(
+    buffer: &mut [u8],
+    key: &FlowKey,
+    seq: u32,
+    ack: u32,
+    control: u8,
+    window: u16,
+    options: &[u8],
+) -> (usize, usize) {
+    let header_len = 20 + options.len();
+    let l3_len = ip_header(buffer, key, Protocol::TCP, header_len);
+    let tcp = &mut buffer[l3_len..l3_len + header_len];
     tcp[0..2].copy_from_slice(&key.local_port.to_be_bytes());
     tcp[2..4].copy_from_slice(&key.remote_port.to_be_bytes());
     tcp[4..8].copy_from_slice(&seq.to_be_bytes());
     tcp[8..12].copy_from_slice(&ack.to_be_bytes());
-    tcp[12..14].copy_from_slice(&[5 << 4, control]);
+    tcp[12..14].copy_from_slice(&[(header_len as u8) << 2, control]);
     tcp[14..16].copy_from_slice(&window.to_be_bytes());
     tcp[16..20].fill(0);
-    (l3_len + 20, l3_len)
+    tcp[20..].copy_from_slice(options);
+    (l3_len + header_len, l3_len)
 }
 
 /// Numbers of the RST that answers a segment nobody expects (RFC 9293 section 3.10.7.1).

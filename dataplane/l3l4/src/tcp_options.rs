@@ -10,6 +10,8 @@ pub struct Options {
     pub mss: Option<u16>,
     /// Window scale, cut to 14 (RFC 7323 section 2.3).
     pub window_scale: Option<u8>,
+    /// Selective acknowledgments are permitted.
+    pub sack: bool,
 }
 
 /// Reads the option bytes of a TCP header; `None` where they are malformed.
@@ -34,7 +36,7 @@ pub fn read(mut bytes: &[u8]) -> Option<Options> {
         match (*kind, value) {
             (2, &[high, low]) => options.mss = Some(u16::from_be_bytes([high, low])),
             (3, &[shift]) => options.window_scale = Some(shift.min(14)),
-            (4, &[]) => {}
+            (4, &[]) => options.sack = true,
             (5, blocks) if matches!(blocks.len(), 8 | 16 | 24 | 32) => {}
             (8, values) if values.len() == 8 => {}
             (2..=5 | 8, _) => return None,
@@ -53,7 +55,7 @@ mod tests {
     #[test]
     fn a_linux_syn() {
         let bytes = [2, 4, 5, 0xb4, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 7];
-        assert_eq!(read(&bytes), Some(Options { mss: Some(1460), window_scale: Some(7) }));
+        assert_eq!(read(&bytes), Some(Options { mss: Some(1460), window_scale: Some(7), sack: true }));
     }
 
     #[test]
@@ -71,7 +73,7 @@ mod tests {
         ] {
             assert_eq!(read(bad), None, "{bad:?}");
         }
-        assert_eq!(read(&[3, 3, 99]), Some(Options { mss: None, window_scale: Some(14) }));
+        assert_eq!(read(&[3, 3, 99]), Some(Options { window_scale: Some(14), ..Options::default() }));
         assert!(read(&[253, 4, 1, 2]).is_some(), "unknown options are skipped (RFC 9293 MUST-6)");
     }
 

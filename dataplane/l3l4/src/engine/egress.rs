@@ -4,9 +4,10 @@ use super::{L3l4, LinkState};
 use crate::builder::Link;
 use crate::callbacks::{Callbacks, CloseReason, TxMeta};
 use crate::device::{Core, OnePacket, TxChecksum, finish, reserve};
-use crate::flow::{Kind, note};
+use crate::flow::note;
 use crate::key::{FlowId, FlowKey, Protocol};
 use crate::packet::{Headers, flags};
+use crate::record::Kind;
 use crate::reply::{self, Unreachable};
 use crate::slots::socket;
 use crate::time::Instant;
@@ -39,16 +40,16 @@ impl<B> L3l4<B> {
         let marked = self.dirty.len();
         let mut at = 0;
         while at < marked {
-            let index = self.dirty[at];
+            let stack = self.dirty[at];
             at += 1;
-            let (more, next) = self.send(cb, now, index);
+            let (more, next) = self.send(cb, now, stack);
             if more {
-                self.mark(index);
+                self.mark(stack);
             }
             match next {
                 Next::Nothing => {}
-                Next::Arm => self.arm(index, now + SHORTEST_TIMER),
-                Next::LastWords => self.after_last_words(cb, now, index),
+                Next::Arm => self.arm(stack, now + SHORTEST_TIMER),
+                Next::LastWords => self.after_last_words(cb, now, stack),
             }
         }
         if self.dirty.len() == marked {
@@ -59,10 +60,10 @@ impl<B> L3l4<B> {
     }
 
     /// Lets one marked stack send. The first of what it returns says that there is more, for the next turn.
-    fn send<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) -> (bool, Next) {
+    fn send<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, stack: u32) -> (bool, Next) {
         let Self { flows, slots, links, spare, counters, .. } = self;
-        let flow = &mut flows[index as usize];
-        if flow.kind != Kind::Tcp || !flow.has(note::DIRTY) {
+        let flow = &mut flows[stack as usize];
+        if !flow.has(note::DIRTY) {
             return (false, Next::Nothing);
         }
         flow.notes &= !(note::DIRTY | note::TOUCHED);
@@ -71,8 +72,8 @@ impl<B> L3l4<B> {
             return (false, Next::LastWords);
         }
         let link = &mut links[flow.key.port_index()];
-        let id = flow.id(index);
-        let more = slots.with(flow.stack, |set| {
+        let id = flow.id;
+        let more = slots.with(stack, |set| {
             let core = Core { cb, spare, counters, flow, id, mtu: link.mtu, checksum: link.checksum };
             let mut device = OnePacket { core, packet: None };
             let mut left = SEGMENTS_PER_TURN;
@@ -102,35 +103,33 @@ impl<B> L3l4<B> {
     }
 
     /// After sending, where the connection begins or ends: a stack that is done gives way to a record.
-    fn after_last_words<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
-        let flow = &mut self.flows[index as usize];
+    fn after_last_words<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, stack: u32) {
+        let flow = &mut self.flows[stack as usize];
         if flow.has(note::GIVEN_UP) {
             if !flow.has(note::DIRTY) {
                 let reason = flow.ending.unwrap_or(CloseReason::Aborted);
-                self.close(cb, index, reason);
+                self.close_stack(cb, stack, reason);
             }
             return;
         }
         if flow.state == State::TimeWait as u8 && flow.acked == flow.rcv_nxt {
-            let stack = flow.stack;
             if self.slots.socket(stack, |s| s.recv_queue()) == 0 {
-                self.enter_time_wait(cb, now, index);
+                self.enter_time_wait(cb, now, stack);
                 return;
             }
         }
-        let flow = &mut self.flows[index as usize];
+        let flow = &mut self.flows[stack as usize];
         if flow.is_busy() && flow.waits_for_ack(now, SHORTEST_TIMER) {
-            self.arm(index, now + SHORTEST_TIMER);
+            self.arm(stack, now + SHORTEST_TIMER);
         }
     }
 
     /// Lets go of the stack and keeps the record for the length of TIME-WAIT.
-    fn enter_time_wait<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
-        let flow = &mut self.flows[index as usize];
-        let (id, key, user, stack) = (flow.id(index), flow.key, flow.user, flow.stack);
-        flow.kind = Kind::TimeWait;
-        flow.last_rx = now;
-        self.slots.close(stack);
+    fn enter_time_wait<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, stack: u32) {
+        self.flows[stack as usize].last_rx = now;
+        let index = self.lay_down(stack, Kind::TimeWait);
+        let record = &self.records[index as usize];
+        let (id, key, user) = (record.id(index), record.key, record.user);
         self.wheel.cancel(index);
         // Entries of records that ended early stay until their time; the bound keeps them few.
         while self.time_wait.len() >= 2 * self.limits.flows {
@@ -143,29 +142,47 @@ impl<B> L3l4<B> {
 
     /// Answers a segment inside a connection with the numbers that hold (RFC 5961), if the limit allows.
     #[cold]
-    pub(super) fn challenge<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
-        if !self.challenge_limit.take(now) {
-            self.counters.rate_limited += 1;
-            return;
-        }
-        if self.acknowledge(cb, index) {
+    pub(super) fn challenge<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, stack: u32) {
+        if self.may_challenge(now) && self.acknowledge(cb, stack) {
             self.counters.challenge_acks += 1;
         }
     }
 
-    /// Sends a bare ACK for a flow; false where no buffer was left.
+    /// The same for a connection that has no stack.
     #[cold]
-    pub(super) fn acknowledge<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, index: u32) -> bool {
-        let flow = &self.flows[index as usize];
-        if flow.kind == Kind::Free {
+    pub(super) fn challenge_record<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
+        if self.may_challenge(now) && self.acknowledge_record(cb, index) {
+            self.counters.challenge_acks += 1;
+        }
+    }
+
+    fn may_challenge(&mut self, now: Instant) -> bool {
+        let may = self.challenge_limit.take(now);
+        self.counters.rate_limited += u64::from(!may);
+        may
+    }
+
+    /// Sends a bare ACK for a live connection; false where no buffer was left, or it is gone.
+    #[cold]
+    pub(super) fn acknowledge<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, stack: u32) -> bool {
+        let flow = &self.flows[stack as usize];
+        let record = self.records.get(flow.id.index());
+        if record.is_none_or(|record| record.generation != flow.id.generation) {
             return false;
         }
-        let (key, id, live) = (flow.key, flow.id(index), flow.kind == Kind::Tcp);
-        let (seq, ack) = (flow.bare_ack_seq(), flow.rcv_nxt);
+        let (key, id, seq, ack) = (flow.key, flow.id, flow.bare_ack_seq(), flow.rcv_nxt);
         let window = (flow.edge.wrapping_sub(ack) >> flow.rcv_shift).min(0xffff) as u16;
-        self.emit(cb, &key, live.then_some(id), |room| {
-            reply::segment(room, &key, seq, ack, flags::ACK, window)
-        })
+        self.emit(cb, &key, Some(id), |room| reply::segment(room, &key, seq, ack, flags::ACK, window))
+    }
+
+    /// Sends a bare ACK for a connection without a stack; false where no buffer was left.
+    #[cold]
+    pub(super) fn acknowledge_record<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, index: u32) -> bool {
+        let record = &self.records[index as usize];
+        let (key, seq, ack, window) = (record.key, record.snd_nxt, record.rcv_nxt, record.window);
+        // The caller has forgotten what it kept for a connection in TIME-WAIT.
+        let id = (record.kind == Kind::Asleep).then_some(record.id(index));
+        self.emit(cb, &key, id, |room| reply::segment(room, &key, seq, ack, flags::ACK, window))
     }
 
     /// Answers a segment that belongs to no connection with an RST, if the limit allows.
@@ -214,7 +231,7 @@ impl<B> L3l4<B> {
     }
 
     /// Writes a segment into a fresh buffer and sends it.
-    fn emit<C: Callbacks<Buffer = B>>(
+    pub(super) fn emit<C: Callbacks<Buffer = B>>(
         &mut self,
         cb: &mut C,
         key: &FlowKey,
@@ -241,17 +258,16 @@ impl<B> L3l4<B> {
     }
 
     /// Ends a connection with an RST at the next turn.
-    pub(super) fn give_up(&mut self, index: u32, reason: CloseReason) {
-        let flow = &mut self.flows[index as usize];
+    pub(super) fn give_up(&mut self, stack: u32, reason: CloseReason) {
+        let flow = &mut self.flows[stack as usize];
         if flow.has(note::GIVEN_UP) {
             return;
         }
         flow.notes |= note::GIVEN_UP;
         flow.ending = Some(reason);
         flow.state = State::Closed as u8;
-        let stack = flow.stack;
         self.slots.with(stack, |set| socket(set).abort());
-        self.mark(index);
+        self.mark(stack);
     }
 }
 

@@ -3,12 +3,16 @@
 //! A packet's way: `packet::parse` -> [`L3l4::rx`] -> the flow found (`rx`) -> `guard` -> smoltcp -> the
 //! application (`Callbacks::l4_rx`) -> marked dirty -> [`L3l4::l4_poll`] -> `egress` -> `Callbacks::l3_tx`.
 //!
+//! Each flow has a [`Record`], named by the index in its handle; a live connection has beside it a [`Flow`] and a
+//! socket, both named by the number of their slot (`stack`).
+//!
 //! Invariant: every packet ends in exactly one of `Counters::delivered` and `Counters::dropped`; a flow with
 //! something to send is in the dirty list, one with something to wait for is in the wheel (TIME-WAIT records
 //! stand in a queue of their own, in the order in which they end).
 
 mod egress;
 mod rx;
+mod sleep;
 mod self_test;
 mod timers;
 mod user;
@@ -21,10 +25,11 @@ use crate::callbacks::{Callbacks, CloseReason};
 use crate::counters::Counters;
 use crate::device::TxChecksum;
 use crate::drop::DropReason;
-use crate::flow::{Flow, Kind, note};
+use crate::flow::{Flow, note};
 use crate::isn::Isn;
 use crate::key::{FlowId, FlowKey, TupleHash};
 use crate::limiter::Limiter;
+use crate::record::{Kind, Record};
 use crate::slots::{Shape, Slots};
 use crate::table::Table;
 use crate::time::Instant;
@@ -53,12 +58,16 @@ struct Timeouts {
     fin_wait: Duration,
     time_wait: Duration,
     udp_idle: Duration,
+    /// `None`: connections do not fall asleep.
+    sleep: Option<Duration>,
 }
 
 /// Packets in, data out; data in, packets out: all flows of one thread.
 pub struct L3l4<B> {
-    flows: Vec<Flow>,
+    records: Vec<Record>,
     free: Vec<u32>,
+    /// Live connections, by slot.
+    flows: Vec<Flow>,
     table: Table,
     hash: TupleHash,
     slots: Slots,
@@ -81,6 +90,11 @@ pub struct L3l4<B> {
     rx_ring: usize,
     half_open: usize,
     udp_flows: usize,
+    asleep: usize,
+    /// Where [`L3l4::make_room`] goes on.
+    hand: usize,
+    /// The time of the last turn.
+    clock: Instant,
     accepting: bool,
     /// Where [`L3l4::abort_some`] goes on.
     abort_at: usize,
@@ -96,12 +110,14 @@ impl<B> L3l4<B> {
         table_key.copy_from_slice(&b.secret[16..]);
         let table_key = SipHasher24::new_with_key(&table_key);
         let (rx_ring, tx_ring) = b.rings();
+        let live = b.limits.live.min(b.limits.flows);
         Self {
-            flows: Vec::with_capacity(b.limits.flows),
+            records: Vec::with_capacity(b.limits.flows),
             free: Vec::with_capacity(b.limits.flows),
+            flows: Vec::with_capacity(live),
             table: Table::new(b.limits.flows),
             hash: TupleHash::new(core::array::from_fn(|n| table_key.hash(&[n as u8]))),
-            slots: Slots::new(b.limits.flows, Shape { rx_ring, tx_ring, congestion: b.congestion }),
+            slots: Slots::new(live, Shape { rx_ring, tx_ring, congestion: b.congestion }),
             wheel: Wheel::new(b.limits.flows, b.start),
             links: b.links.iter().map(|link| egress::link_state(link, b.start)).collect(),
             dirty: Vec::with_capacity(1024),
@@ -119,6 +135,7 @@ impl<B> L3l4<B> {
                 fin_wait: b.tcp_fin_wait_timeout,
                 time_wait: b.tcp_time_wait,
                 udp_idle: b.udp_idle_timeout,
+                sleep: b.tcp_sleep_after,
             },
             limits: b.limits,
             synack_retries: b.tcp_synack_retries,
@@ -126,6 +143,9 @@ impl<B> L3l4<B> {
             rx_ring,
             half_open: 0,
             udp_flows: 0,
+            asleep: 0,
+            hand: 0,
+            clock: b.start,
             accepting: true,
             abort_at: 0,
             counters: Counters::default(),
@@ -144,10 +164,16 @@ impl<B> L3l4<B> {
         self.table.len()
     }
 
-    /// Connections with a live stack.
+    /// Connections, live and asleep.
     #[must_use]
     pub fn tcp_flow_count(&self) -> usize {
-        self.slots.used()
+        self.slots.used() + self.asleep
+    }
+
+    /// Connections asleep: their stack was given up until they have something to say.
+    #[must_use]
+    pub fn asleep_count(&self) -> usize {
+        self.asleep
     }
 
     /// Connections in SYN-RECEIVED.
@@ -193,13 +219,14 @@ impl<B> L3l4<B> {
     }
 
     fn find(&self, hash: u32, key: &FlowKey) -> Option<u32> {
-        self.table.find(hash, |slot| self.flows[slot as usize].key == *key)
+        self.table.find(hash, |slot| self.records[slot as usize].key == *key)
     }
 
-    /// The slot of a live handle.
+    /// The record of a live handle.
     fn live(&self, id: FlowId) -> Option<u32> {
-        let flow = self.flows.get(id.index())?;
-        (flow.generation == id.generation && matches!(flow.kind, Kind::Tcp | Kind::Udp)).then_some(id.index)
+        let record = self.records.get(id.index())?;
+        (record.generation == id.generation && matches!(record.kind, Kind::Tcp | Kind::Asleep | Kind::Udp))
+            .then_some(id.index)
     }
 
     /// Makes a record for `key`; where the table is full the oldest TIME-WAIT record makes room.
@@ -210,52 +237,106 @@ impl<B> L3l4<B> {
         let index = match self.free.pop() {
             Some(index) => index,
             None => {
-                self.flows.push(Flow::default());
-                (self.flows.len() - 1) as u32
+                self.records.push(Record::default());
+                (self.records.len() - 1) as u32
             }
         };
         if !self.table.insert(hash, index) {
             self.free.push(index);
             return Err(DropReason::FlowLimit);
         }
-        let generation = self.flows[index as usize].generation;
-        self.flows[index as usize] = Flow {
-            key: *key,
-            hash,
-            generation,
-            kind,
+        let generation = self.records[index as usize].generation;
+        self.records[index as usize] =
+            Record { key: *key, hash, generation, kind, last_rx: now, opened: now, ..Record::default() };
+        match kind {
+            Kind::Udp => self.udp_flows += 1,
+            Kind::Asleep => self.asleep += 1,
+            Kind::Tcp | Kind::TimeWait | Kind::Free => {}
+        }
+        Ok(index)
+    }
+
+    /// Gives a record a slot with a closed socket and an empty live part; `None` where all are taken.
+    fn enliven(&mut self, index: u32) -> Option<u32> {
+        let stack = match self.slots.open() {
+            Some(stack) => stack,
+            None if self.make_room() => self.slots.open()?,
+            None => return None,
+        };
+        let record = &mut self.records[index as usize];
+        if record.kind == Kind::Asleep {
+            self.asleep -= 1;
+        }
+        record.kind = Kind::Tcp;
+        record.stack = stack;
+        let flow = Flow {
+            key: record.key,
+            id: record.id(index),
+            user: record.user,
+            last_rx: record.last_rx,
+            bytes_in: record.bytes_in,
+            bytes_out: record.bytes_out,
+            rcv_shift: record.rcv_shift,
+            snd_shift: record.snd_shift,
+            options: record.options,
+            mss: record.mss,
             due: NEVER,
-            last_rx: now,
-            opened: now,
             ..Flow::default()
         };
-        Ok(index)
+        if stack as usize == self.flows.len() {
+            self.flows.push(flow);
+        } else {
+            self.flows[stack as usize] = flow;
+        }
+        Some(stack)
+    }
+
+    /// Takes the socket and the live part from a record, which goes on as something of `kind`.
+    fn lay_down(&mut self, stack: u32, kind: Kind) -> u32 {
+        let flow = &mut self.flows[stack as usize];
+        let index = flow.id.index;
+        let record = &mut self.records[index as usize];
+        record.kind = kind;
+        record.last_rx = flow.last_rx;
+        record.bytes_in = flow.bytes_in;
+        record.bytes_out = flow.bytes_out;
+        record.snd_nxt = flow.bare_ack_seq();
+        record.rcv_nxt = flow.rcv_nxt;
+        record.window = (flow.edge.wrapping_sub(flow.rcv_nxt) >> flow.rcv_shift).min(0xffff) as u16;
+        record.peer_window = (flow.snd_edge.wrapping_sub(flow.snd_una) >> flow.snd_shift).min(0xffff) as u16;
+        if flow.has(note::HALF_OPEN) {
+            self.half_open -= 1;
+        }
+        // Whatever list still names the slot finds nothing to do.
+        flow.notes = 0;
+        self.slots.close(stack);
+        index
     }
 
     /// Takes a flow out of every structure and makes its handle stale.
     fn unmake(&mut self, index: u32) {
-        let flow = &mut self.flows[index as usize];
-        match flow.kind {
+        match self.records[index as usize].kind {
             Kind::Free => return,
-            Kind::Tcp => self.slots.close(flow.stack),
+            Kind::Tcp => {
+                self.lay_down(self.records[index as usize].stack, Kind::Free);
+            }
             Kind::Udp => self.udp_flows -= 1,
+            Kind::Asleep => self.asleep -= 1,
             Kind::TimeWait => {}
         }
-        if flow.has(note::HALF_OPEN) {
-            self.half_open -= 1;
-        }
-        self.table.remove(flow.hash, index);
+        let record = &mut self.records[index as usize];
+        self.table.remove(record.hash, index);
         self.wheel.cancel(index);
-        flow.kind = Kind::Free;
-        flow.notes = 0;
-        flow.generation = flow.generation.wrapping_add(1);
+        record.kind = Kind::Free;
+        record.generation = record.generation.wrapping_add(1);
         self.free.push(index);
     }
 
-    /// Ends a flow and tells the caller.
+    /// Ends the flow of a record and tells the caller.
     fn close<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, index: u32, reason: CloseReason) {
-        let flow = &self.flows[index as usize];
-        let (id, key, user, known) = (flow.id(index), flow.key, flow.user, flow.kind != Kind::TimeWait);
+        let record = &self.records[index as usize];
+        let (id, key, user, known) =
+            (record.id(index), record.key, record.user, record.kind != Kind::TimeWait);
         self.unmake(index);
         if known {
             self.counters.closed[reason as usize] += 1;
@@ -263,13 +344,18 @@ impl<B> L3l4<B> {
         }
     }
 
+    /// Ends a live connection and tells the caller.
+    fn close_stack<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, stack: u32, reason: CloseReason) {
+        self.close(cb, self.flows[stack as usize].id.index, reason);
+    }
+
     /// Puts a flow in the list of those with something to send.
     #[inline]
-    fn mark(&mut self, index: u32) {
-        let flow = &mut self.flows[index as usize];
+    fn mark(&mut self, stack: u32) {
+        let flow = &mut self.flows[stack as usize];
         if !flow.has(note::DIRTY) {
             flow.notes |= note::DIRTY;
-            self.dirty.push(index);
+            self.dirty.push(stack);
         }
     }
 }

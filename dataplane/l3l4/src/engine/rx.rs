@@ -1,4 +1,4 @@
-//! Packets in: to a live stack, to a record in TIME-WAIT, to a new flow, or to a named drop.
+//! Packets in: to a live stack, to a connection asleep or in TIME-WAIT, to a new flow, or to a named drop.
 
 use super::L3l4;
 use crate::callbacks::{Callbacks, CloseReason, TxMeta, Verdict as Admission};
@@ -6,11 +6,12 @@ use crate::conn::{Conn, Datagram};
 use crate::device::{Core, OnePacket, TxChecksum, finish, reserve};
 use crate::drop::DropReason;
 use crate::extension;
-use crate::flow::{Flow, Kind, note, seq_lt};
+use crate::flow::{Flow, note, seq_lt};
 use crate::guard::{self, Verdict};
 use crate::isn;
 use crate::key::{FlowKey, Protocol};
 use crate::packet::{self, Class, Headers, RxChecksum, flags};
+use crate::record::{Kind, option};
 use crate::reply::{self, Unreachable};
 use crate::slots::socket;
 use crate::time::Instant;
@@ -70,10 +71,14 @@ impl<B> L3l4<B> {
         hash: u32,
     ) -> Result<(), DropReason> {
         let outcome = match (h.key.protocol, self.find(hash, &h.key)) {
-            (Protocol::TCP, Some(index)) if self.flows[index as usize].kind == Kind::Tcp => {
-                self.tcp_known(cb, now, packet, h, index)
+            (Protocol::TCP, Some(index)) => {
+                let record = &self.records[index as usize];
+                match record.kind {
+                    Kind::Tcp => self.tcp_known(cb, now, packet, h, record.stack),
+                    Kind::Asleep => self.tcp_asleep(cb, now, packet, h, index),
+                    _ => self.tcp_time_wait(cb, now, packet, h, index),
+                }
             }
-            (Protocol::TCP, Some(index)) => self.tcp_time_wait(cb, now, packet, h, index),
             (Protocol::TCP, None) => self.tcp_new(cb, now, packet, h, hash, None),
             (Protocol::UDP, found) => self.udp(cb, now, packet, h, hash, found),
             _ => Err(DropReason::Protocol),
@@ -85,16 +90,16 @@ impl<B> L3l4<B> {
         outcome
     }
 
-    fn tcp_known<C: Callbacks<Buffer = B>>(
+    pub(super) fn tcp_known<C: Callbacks<Buffer = B>>(
         &mut self,
         cb: &mut C,
         now: Instant,
         packet: &mut [u8],
         h: &Headers,
-        index: u32,
+        stack: u32,
     ) -> Result<(), DropReason> {
         let Self { flows, slots, links, spare, counters, dirty, rx_ring, .. } = self;
-        let flow = &mut flows[index as usize];
+        let flow = &mut flows[stack as usize];
         if flow.state != State::Established as u8 {
             if flow.has(note::GIVEN_UP) {
                 return Err(DropReason::TcpClosing);
@@ -102,7 +107,7 @@ impl<B> L3l4<B> {
             if flow.state == State::LastAck as u8 && closes_last_ack(flow, h) {
                 // RFC 9293 section 3.10.7.4: both sides have closed and all is acknowledged. There is nothing left
                 // that the stack could do or say.
-                self.close(cb, index, CloseReason::Finished);
+                self.close_stack(cb, stack, CloseReason::Finished);
                 return Ok(());
             }
         }
@@ -121,7 +126,7 @@ impl<B> L3l4<B> {
             Verdict::Stale => return Ok(()),
             Verdict::Drop(reason) => return Err(reason),
             Verdict::Challenge(reason) => {
-                self.challenge(cb, now, index);
+                self.challenge(cb, now, stack);
                 return Err(reason);
             }
             Verdict::Reset(reason) => {
@@ -134,8 +139,8 @@ impl<B> L3l4<B> {
         let link = &mut links[flow.key.port_index()];
         let before = (flow.snd_una, flow.rcv_nxt, counters.tx_packets, flow.state);
         let bytes = (flow.bytes_in, flow.bytes_out);
-        let id = flow.id(index);
-        let fed = slots.with(flow.stack, |set| {
+        let id = flow.id;
+        let fed = slots.with(stack, |set| {
             let core = Core { cb, spare, counters, flow, id, mtu: link.mtu, checksum: link.checksum };
             let mut device = OnePacket { core, packet: Some(&packet[start..end]) };
             let result = link.interface.poll_ingress_single(now.smoltcp(), &mut device, set);
@@ -181,13 +186,13 @@ impl<B> L3l4<B> {
             }
             if (duplicate || needs_egress(flow, *rx_ring)) && !flow.has(note::DIRTY) {
                 flow.notes |= note::DIRTY;
-                dirty.push(index);
+                dirty.push(stack);
             }
         } else {
-            self.settle(cb, now, index, h, duplicate);
+            self.settle(cb, now, stack, h, duplicate);
         }
         if owes_ack && !answered {
-            self.acknowledge(cb, index);
+            self.acknowledge(cb, stack);
         }
         Ok(())
     }
@@ -198,11 +203,11 @@ impl<B> L3l4<B> {
         &mut self,
         cb: &mut C,
         now: Instant,
-        index: u32,
+        stack: u32,
         h: &Headers,
         duplicate: bool,
     ) {
-        let flow = &mut self.flows[index as usize];
+        let flow = &mut self.flows[stack as usize];
         if flow.has(note::HALF_OPEN) && !flow.is_half_open() {
             flow.notes &= !note::HALF_OPEN;
             self.half_open -= 1;
@@ -214,7 +219,7 @@ impl<B> L3l4<B> {
             || flow.state == State::Listen as u8
         {
             let reset = h.flags & flags::RST != 0;
-            self.close(cb, index, if reset { CloseReason::PeerReset } else { CloseReason::Finished });
+            self.close_stack(cb, stack, if reset { CloseReason::PeerReset } else { CloseReason::Finished });
             return;
         }
         if !flow.is_busy() {
@@ -225,11 +230,11 @@ impl<B> L3l4<B> {
             || flow.has(note::GIVEN_UP)
             || flow.state == State::TimeWait as u8
         {
-            self.mark(index);
+            self.mark(stack);
         }
         // Whatever it is filed for lies before the idle timeout's end, and files it anew.
-        if !self.wheel.is_filed(index) {
-            self.arm(index, now + self.timeouts.idle);
+        if !self.wheel.is_filed(self.flows[stack as usize].id.index) {
+            self.arm(stack, now + self.timeouts.idle.min(self.timeouts.sleep.unwrap_or(self.timeouts.idle)));
         }
     }
 
@@ -270,46 +275,43 @@ impl<B> L3l4<B> {
         if self.half_open >= self.limits.half_open {
             return Err(DropReason::HalfOpenLimit);
         }
-        let index = self.make(&h.key, hash, Kind::Udp, now)?;
-        self.udp_flows += 1;
-        let Some(stack) = self.slots.open() else {
+        // A record without a stack, until there is one.
+        let index = self.make(&h.key, hash, Kind::TimeWait, now)?;
+        let Some(stack) = self.enliven(index) else {
             self.unmake(index);
-            return Err(DropReason::FlowLimit);
+            return Err(super::sleep::NO_STACK);
         };
-        self.udp_flows -= 1;
         let mut isn = self.isn.number(&h.key, now);
         if let Some(floor) = floor.filter(|&floor| seq_lt(isn, floor)) {
             // RFC 9293 section 3.6.1: above the last number of the connection it follows.
             isn = floor;
         }
         self.half_open += 1;
-        let scale = h.window_scale;
-        let flow = &mut self.flows[index as usize];
-        flow.kind = Kind::Tcp;
-        flow.stack = stack;
+        let record = &mut self.records[index as usize];
+        record.user = user;
+        record.mss = h.mss.unwrap_or(DEFAULT_MSS);
+        record.snd_shift = h.window_scale.unwrap_or(0);
+        record.rcv_shift = h.window_scale.map_or(0, |_| window_shift(self.rx_ring));
+        record.options = if h.window_scale.is_some() { option::SCALE } else { 0 };
+        record.options |= if h.sack { option::SACK } else { 0 };
+        let flow = &mut self.flows[stack as usize];
         flow.notes = note::HALF_OPEN;
         flow.user = user;
-        flow.irs = h.seq;
-        flow.rcv_base = h.seq.wrapping_add(1);
-        flow.rcv_nxt = flow.rcv_base;
+        flow.mss = record.mss;
+        (flow.snd_shift, flow.rcv_shift, flow.options) = (record.snd_shift, record.rcv_shift, record.options);
+        flow.begin(isn, h.seq, u32::from(h.window));
+        flow.snd_nxt = isn;
+        flow.pos = isn;
         flow.acked = h.seq;
-        flow.edge = flow.rcv_base;
-        (flow.snd_una, flow.pos, flow.snd_nxt) = (isn, isn, isn);
-        flow.snd_end = isn.wrapping_add(1);
-        flow.max_window = u32::from(h.window);
-        flow.snd_edge = isn.wrapping_add(1).wrapping_add(u32::from(h.window));
-        flow.snd_shift = scale.unwrap_or(0);
-        flow.rcv_shift = scale.map_or(0, |_| window_shift(self.rx_ring));
-        if !self.feed_syn(cb, now, packet, h, index, isn) {
+        if !self.feed_syn(cb, now, packet, h, stack, isn) {
             self.unmake(index);
             return Err(DropReason::NoBuffer);
         }
         self.counters.tcp_opened += 1;
-        let flow = &mut self.flows[index as usize];
+        let flow = &mut self.flows[stack as usize];
         flow.state = State::SynReceived as u8;
-        let id = flow.id(index);
-        cb.l4_opened(id, &h.key, user);
-        self.mark(index);
+        cb.l4_opened(flow.id, &h.key, user);
+        self.mark(stack);
         Ok(())
     }
 
@@ -320,19 +322,19 @@ impl<B> L3l4<B> {
         now: Instant,
         packet: &mut [u8],
         h: &Headers,
-        index: u32,
+        stack: u32,
         isn: u32,
     ) -> bool {
         let Self { flows, slots, links, spare, counters, .. } = self;
-        let flow = &mut flows[index as usize];
+        let flow = &mut flows[stack as usize];
         let link = &links[flow.key.port_index()];
         let start = if h.extensions {
             extension::strip(packet, usize::from(h.l4), usize::from(h.end), Protocol::TCP.0)
         } else {
             0
         };
-        let id = flow.id(index);
-        slots.with(flow.stack, |set| {
+        let id = flow.id;
+        slots.with(stack, |set| {
             let port = h.key.local_port;
             // Cannot fail: the socket is new and the port is not 0.
             let _ = socket(set).listen(IpListenEndpoint { addr: None, port });
@@ -355,19 +357,19 @@ impl<B> L3l4<B> {
         h: &Headers,
         index: u32,
     ) -> Result<(), DropReason> {
-        let flow = &mut self.flows[index as usize];
-        if h.flags & (flags::SYN | flags::ACK) == flags::SYN && seq_lt(flow.rcv_nxt, h.seq) {
+        let record = &mut self.records[index as usize];
+        if h.flags & (flags::SYN | flags::ACK) == flags::SYN && seq_lt(record.rcv_nxt, h.seq) {
             // RFC 1122 section 4.2.2.13: a new incarnation, above all of the old one's numbers.
-            let (hash, floor) = (flow.hash, flow.snd_nxt.wrapping_add(1));
+            let (hash, floor) = (record.hash, record.snd_nxt.wrapping_add(1));
             self.unmake(index);
             return self.tcp_new(cb, now, packet, h, hash, Some(floor));
         }
         // RFC 1337: an RST does not end TIME-WAIT.
-        if h.flags & flags::RST == 0 && (h.segment_len() > 0 || h.seq != flow.rcv_nxt) {
+        if h.flags & flags::RST == 0 && (h.segment_len() > 0 || h.seq != record.rcv_nxt) {
             if h.flags & flags::FIN != 0 {
-                flow.last_rx = now;
+                record.last_rx = now;
             }
-            self.challenge(cb, now, index);
+            self.challenge_record(cb, now, index);
         }
         Err(DropReason::TcpTimeWait)
     }
@@ -385,8 +387,8 @@ impl<B> L3l4<B> {
             Some(index) => index,
             None => self.udp_new(cb, now, packet, h, hash)?,
         };
-        let Self { flows, links, spare, counters, .. } = self;
-        let flow = &mut flows[index as usize];
+        let Self { records, links, spare, counters, .. } = self;
+        let flow = &mut records[index as usize];
         let link = &links[flow.key.port_index()];
         let Some(mut buffer) = reserve(cb, spare, counters, link.mtu) else {
             return Err(DropReason::NoBuffer);
@@ -449,13 +451,12 @@ impl<B> L3l4<B> {
             return Err(DropReason::FlowLimit);
         }
         let index = self.make(&h.key, hash, Kind::Udp, now)?;
-        self.udp_flows += 1;
         self.counters.udp_opened += 1;
-        let flow = &mut self.flows[index as usize];
-        flow.user = user;
-        let id = flow.id(index);
+        let record = &mut self.records[index as usize];
+        record.user = user;
+        let id = record.id(index);
         self.wheel.catch_up(now);
-        self.arm(index, now + self.timeouts.udp_idle);
+        self.wheel.set(index, now + self.timeouts.udp_idle);
         cb.l4_opened(id, &h.key, user);
         Ok(index)
     }
@@ -495,6 +496,9 @@ fn wants_to_know(flow: &Flow, una_before: u32, state_before: u8) -> bool {
             && !flow.is_half_open()
         || flow.state != State::Established as u8 && flow.fin_received() && !flow.has(note::TOLD_END)
 }
+
+/// The MSS of a peer that names none (RFC 9293 section 3.7.1, MUST-15).
+const DEFAULT_MSS: u16 = 536;
 
 /// The shift smoltcp advertises for a receive ring of this size (RFC 7323 section 2).
 fn window_shift(ring: usize) -> u8 {

@@ -42,7 +42,7 @@ pub(crate) fn self_test(builder: &Builder) -> Result<(), BuildError> {
     let small = Builder {
         links: vec![Link { mtu: 1500, tx_checksum: TxChecksum::None }],
         tcp_buffer_size: 4096,
-        limits: Limits { flows: 1, udp_flows: 0, half_open: 1, ..builder.limits },
+        limits: Limits { flows: 1, live: 1, udp_flows: 0, half_open: 1, ..builder.limits },
         ..builder.clone()
     };
     let mut engine: L3l4<Vec<u8>> = L3l4::new(&small);

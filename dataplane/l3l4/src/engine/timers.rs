@@ -2,7 +2,8 @@
 
 use super::L3l4;
 use crate::callbacks::{Callbacks, CloseReason};
-use crate::flow::{Kind, note};
+use crate::flow::note;
+use crate::record::Kind;
 use crate::time::Instant;
 use core::time::Duration;
 use smoltcp::socket::tcp::State;
@@ -29,6 +30,7 @@ impl<B> L3l4<B> {
     /// [`L3l4::l4_poll`] for a caller that polls all the time and need not know when to come back.
     #[inline(always)]
     pub fn turn<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant) {
+        self.clock = now;
         if self.wheel.is_due(now) || !self.time_wait.is_empty() {
             self.run_timers(cb, now);
         }
@@ -50,27 +52,35 @@ impl<B> L3l4<B> {
 
     /// A flow's time has come, or it was only due to be looked at.
     fn fire<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
-        let flow = &self.flows[index as usize];
-        let t = self.timeouts;
-        match flow.kind {
-            Kind::Udp => {
-                let end = flow.last_rx + t.udp_idle;
-                if now >= end {
-                    self.close(cb, index, CloseReason::Idle);
-                } else {
-                    self.arm(index, end);
-                }
-            }
-            Kind::Tcp => self.fire_tcp(cb, now, index),
+        let record = &self.records[index as usize];
+        match record.kind {
+            Kind::Udp => self.expire(cb, now, index, self.timeouts.udp_idle),
+            Kind::Asleep => self.expire(cb, now, index, self.timeouts.idle),
+            Kind::Tcp => self.fire_tcp(cb, now, record.stack),
             Kind::Free | Kind::TimeWait => {}
         }
     }
 
-    fn fire_tcp<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
-        let Self { flows, slots, links, timeouts, .. } = self;
-        let flow = &flows[index as usize];
+    /// Ends a flow without a stack if it has been idle for so long, or looks again when it will have been.
+    fn expire<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32, idle: Duration) {
+        let record = &self.records[index as usize];
+        let end = record.last_rx + idle;
+        if now < end {
+            self.wheel.set(index, end);
+            return;
+        }
+        if record.kind == Kind::Asleep {
+            self.reset_record(cb, index);
+        }
+        self.close(cb, index, CloseReason::Idle);
+    }
+
+    fn fire_tcp<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, stack: u32) {
+        let timeouts = self.timeouts;
+        let Self { flows, records, slots, links, .. } = self;
+        let flow = &flows[stack as usize];
         let (end, reason) = if flow.is_half_open() {
-            (flow.opened + timeouts.half_open, CloseReason::HalfOpen)
+            (records[flow.id.index()].opened + timeouts.half_open, CloseReason::HalfOpen)
         } else if flow.has(note::BUSY) {
             let quiet = flow.last_rx.max(flow.busy_since);
             (quiet + timeouts.user.min(timeouts.idle), CloseReason::UserTimeout)
@@ -81,22 +91,22 @@ impl<B> L3l4<B> {
         };
         if now >= end {
             if reason == CloseReason::HalfOpen {
-                self.close(cb, index, reason);
+                self.close_stack(cb, stack, reason);
             } else {
-                self.give_up(index, reason);
+                self.give_up(stack, reason);
             }
             return;
         }
         let interface = &mut links[flow.key.port_index()].interface;
-        let at = slots.with(flow.stack, |set| interface.poll_at(now.smoltcp(), set));
+        let at = slots.with(stack, |set| interface.poll_at(now.smoltcp(), set));
         let next = match at.map(|at| Instant::from_micros(at.total_micros().max(0) as u64)) {
             Some(at) if at <= now => {
                 if flow.is_half_open() && flow.syn_acks >= self.synack_retries {
-                    self.close(cb, index, CloseReason::HalfOpen);
+                    self.close_stack(cb, stack, CloseReason::HalfOpen);
                     return;
                 }
                 // Its retransmission timer ran out, or it has something to say that was held back.
-                self.mark(index);
+                self.mark(stack);
                 now + Duration::from_secs(1)
             }
             Some(at) => at,
@@ -104,22 +114,29 @@ impl<B> L3l4<B> {
                 // smoltcp drops its retransmission timer where it runs out against a closed window (one that
                 // shrank, or a late segment that says so), and would wait for ever. One keepalive asks the peer
                 // how things stand; from its answer smoltcp goes on by itself.
-                slots.socket(flow.stack, |socket| {
+                slots.socket(stack, |socket| {
                     socket.set_keep_alive(Some(smoltcp::time::Duration::from_secs(1)));
                     socket.set_keep_alive(None);
                 });
-                self.mark(index);
+                self.mark(stack);
                 now + Duration::from_secs(1)
             }
-            None => end,
+            None => match timeouts.sleep.map(|after| flow.last_rx + after) {
+                Some(at) if at > now => at,
+                Some(_) if self.lull(now, stack) => return,
+                // It cannot sleep as it is; perhaps later.
+                Some(_) => now + timeouts.sleep.unwrap_or(timeouts.idle),
+                None => end,
+            },
         };
-        self.arm(index, next.min(end));
+        self.arm(stack, next.min(end));
     }
 
-    /// Files a flow to be looked at.
-    pub(super) fn arm(&mut self, index: u32, at: Instant) {
-        self.flows[index as usize].due = at;
-        self.wheel.set(index, at);
+    /// Files a live connection to be looked at.
+    pub(super) fn arm(&mut self, stack: u32, at: Instant) {
+        let flow = &mut self.flows[stack as usize];
+        flow.due = at;
+        self.wheel.set(flow.id.index, at);
     }
 
     /// Forgets finished connections whose time is over.
@@ -130,11 +147,11 @@ impl<B> L3l4<B> {
                 _ => return,
             }
             let Some((id, _)) = self.time_wait.pop_front() else { return };
-            let flow = &self.flows[id.index()];
-            if flow.generation != id.generation || flow.kind != Kind::TimeWait {
+            let record = &self.records[id.index()];
+            if record.generation != id.generation || record.kind != Kind::TimeWait {
                 continue;
             }
-            let end = flow.last_rx + self.timeouts.time_wait;
+            let end = record.last_rx + self.timeouts.time_wait;
             if now < end {
                 // The peer sent its FIN again, so the wait began anew.
                 self.time_wait.push_back((id, end));
@@ -147,8 +164,8 @@ impl<B> L3l4<B> {
     /// Makes room by forgetting the finished connection that has waited longest; false where there is none.
     pub(super) fn evict_time_wait(&mut self) -> bool {
         while let Some((id, _)) = self.time_wait.pop_front() {
-            let flow = &self.flows[id.index()];
-            if flow.generation == id.generation && flow.kind == Kind::TimeWait {
+            let record = &self.records[id.index()];
+            if record.generation == id.generation && record.kind == Kind::TimeWait {
                 self.unmake(id.index);
                 self.counters.closed[CloseReason::Evicted as usize] += 1;
                 return true;

@@ -3,8 +3,9 @@
 use super::L3l4;
 use crate::callbacks::{Callbacks, CloseReason};
 use crate::conn::Conn;
-use crate::flow::{Kind, note, state_name};
+use crate::flow::{note, state_name};
 use crate::key::{FlowId, FlowKey};
+use crate::record::Kind;
 use crate::slots::socket;
 use crate::time::Instant;
 use core::time::Duration;
@@ -19,6 +20,9 @@ pub enum FlowError {
     /// The call is for TCP connections.
     #[error("not a TCP connection")]
     NotTcp,
+    /// The connection is asleep and as many as may be are awake.
+    #[error("no stack is left to wake the connection with")]
+    NoStack,
     /// This side is closed already, or not open yet.
     #[error("this side of the connection is closed")]
     Closed,
@@ -39,6 +43,8 @@ pub struct FlowInfo {
     pub age: Duration,
     /// Time since its last packet from the peer.
     pub idle: Duration,
+    /// Its stack was given up until there is something to say.
+    pub asleep: bool,
     /// Payload bytes received in order.
     pub bytes_in: u64,
     /// Payload bytes written by the application.
@@ -76,8 +82,8 @@ impl<B> L3l4<B> {
     /// # Errors
     /// Where the flow is gone or not TCP.
     pub fn abort_flow(&mut self, id: FlowId) -> Result<(), FlowError> {
-        let index = self.tcp(id)?;
-        self.give_up(index, CloseReason::Aborted);
+        let stack = self.tcp(id)?;
+        self.give_up(stack, CloseReason::Aborted);
         Ok(())
     }
 
@@ -86,11 +92,11 @@ impl<B> L3l4<B> {
     /// # Errors
     /// Where the flow is gone or not TCP.
     pub fn with_conn<R>(&mut self, id: FlowId, f: impl FnOnce(&mut Conn<'_>) -> R) -> Result<R, FlowError> {
-        let index = self.tcp(id)?;
+        let stack = self.tcp(id)?;
         let Self { flows, slots, counters, .. } = self;
-        let flow = &mut flows[index as usize];
+        let flow = &mut flows[stack as usize];
         let written = flow.bytes_out;
-        let result = slots.with(flow.stack, |set| {
+        let result = slots.with(stack, |set| {
             let socket = socket(set);
             let result = f(&mut Conn { id, flow, socket });
             flow.sync(socket);
@@ -98,18 +104,24 @@ impl<B> L3l4<B> {
         });
         counters.tcp_bytes_out += flow.bytes_out - written;
         if flow.has(note::TOUCHED) {
-            self.mark(index);
+            self.mark(stack);
         }
         Ok(result)
     }
 
-    fn tcp(&self, id: FlowId) -> Result<u32, FlowError> {
+    /// The slot of a connection, which is woken for it.
+    fn tcp(&mut self, id: FlowId) -> Result<u32, FlowError> {
         let index = self.live(id).ok_or(FlowError::Gone)?;
-        let flow = &self.flows[index as usize];
-        if flow.has(note::GIVEN_UP) {
+        let record = &self.records[index as usize];
+        let stack = match record.kind {
+            Kind::Tcp => record.stack,
+            Kind::Asleep => self.wake(index).ok_or(FlowError::NoStack)?,
+            _ => return Err(FlowError::NotTcp),
+        };
+        if self.flows[stack as usize].has(note::GIVEN_UP) {
             return Err(FlowError::Gone);
         }
-        if flow.kind == Kind::Tcp { Ok(index) } else { Err(FlowError::NotTcp) }
+        Ok(stack)
     }
 
     /// What is known of a flow, or `None` where it is gone.
@@ -127,30 +139,32 @@ impl<B> L3l4<B> {
         now: Instant,
         mut f: impl FnMut(&FlowInfo),
     ) -> Option<usize> {
-        let end = (from + slots).min(self.flows.len());
+        let end = (from + slots).min(self.records.len());
         for index in from..end {
-            if self.flows[index].kind != Kind::Free {
+            if self.records[index].kind != Kind::Free {
                 f(&self.info(index as u32, now));
             }
         }
-        (end < self.flows.len()).then_some(end)
+        (end < self.records.len()).then_some(end)
     }
 
     fn info(&self, index: u32, now: Instant) -> FlowInfo {
-        let flow = &self.flows[index as usize];
+        let record = &self.records[index as usize];
+        let live = (record.kind == Kind::Tcp).then(|| &self.flows[record.stack as usize]);
         FlowInfo {
-            id: flow.id(index),
-            key: flow.key,
-            state: match flow.kind {
+            id: record.id(index),
+            key: record.key,
+            state: match record.kind {
                 Kind::Udp => "UDP",
                 Kind::TimeWait => "TIME-WAIT",
-                _ => state_name(flow.state),
+                _ => live.map_or("ESTABLISHED", |flow| state_name(flow.state)),
             },
-            user: flow.user,
-            age: now.since(flow.opened),
-            idle: now.since(flow.last_rx),
-            bytes_in: flow.bytes_in,
-            bytes_out: flow.bytes_out,
+            user: record.user,
+            age: now.since(record.opened),
+            idle: now.since(live.map_or(record.last_rx, |flow| flow.last_rx)),
+            asleep: record.kind == Kind::Asleep,
+            bytes_in: live.map_or(record.bytes_in, |flow| flow.bytes_in),
+            bytes_out: live.map_or(record.bytes_out, |flow| flow.bytes_out),
         }
     }
 
@@ -158,12 +172,17 @@ impl<B> L3l4<B> {
     /// stopped; returns whether any are left.
     pub fn abort_some<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, budget: usize) -> bool {
         let mut left = budget;
-        for _ in 0..(budget * SLOTS_PER_ABORT).min(self.flows.len()) {
-            let index = if self.abort_at < self.flows.len() { self.abort_at } else { 0 };
+        for _ in 0..(budget * SLOTS_PER_ABORT).min(self.records.len()) {
+            let index = if self.abort_at < self.records.len() { self.abort_at } else { 0 };
             self.abort_at = index + 1;
-            match self.flows[index].kind {
-                Kind::Tcp if !self.flows[index].has(note::GIVEN_UP) => {
-                    self.give_up(index as u32, CloseReason::Aborted);
+            let record = &self.records[index];
+            match record.kind {
+                Kind::Tcp if !self.flows[record.stack as usize].has(note::GIVEN_UP) => {
+                    self.give_up(record.stack, CloseReason::Aborted);
+                }
+                Kind::Asleep => {
+                    self.reset_record(cb, index as u32);
+                    self.close(cb, index as u32, CloseReason::Aborted);
                 }
                 Kind::Udp => self.close(cb, index as u32, CloseReason::Aborted),
                 Kind::TimeWait => self.unmake(index as u32),

@@ -1,0 +1,260 @@
+//! Sleep: an established connection with nothing under way gives up its stack and its buffers, and is built again
+//! from its record when there is something to do.
+//!
+//! smoltcp cannot be asked to take up a connection in the middle, but a handshake with chosen numbers leads to the
+//! same place: a SYN one before what the peer sends next, answered by a SYN-ACK one before what we send next
+//! (see `isn`), which goes nowhere, and the ACK of it.
+//!
+//! Invariant: only a connection in ESTABLISHED falls asleep, with both queues empty, everything acknowledged both
+//! ways and no timer running; so the record says all that the peer could notice. What is lost is the congestion
+//! window (which an idle connection must forget anyway: RFC 5681 section 4.1) and the round-trip estimate.
+
+use super::L3l4;
+use crate::callbacks::{Callbacks, CloseReason};
+use crate::drop::DropReason;
+use crate::flow::{note, seq_lt};
+use crate::isn;
+use crate::key::FlowKey;
+use crate::packet::{Headers, flags};
+use crate::record::{Kind, Record, option};
+use crate::reply;
+use crate::slots::socket;
+use crate::time::Instant;
+use smoltcp::iface::{Config, Interface};
+use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium};
+use smoltcp::socket::tcp::State;
+use smoltcp::wire::{HardwareAddress, IpListenEndpoint};
+
+/// Live connections looked at for one that can make room.
+const LOOKED_AT: usize = 64;
+
+/// Room for the longest segment of the handshake: IPv6, and options of both sides.
+const SCRATCH: usize = 128;
+
+/// What no stack can be: live connections have not so many slots.
+pub(super) const NO_STACK: DropReason = DropReason::LiveLimit;
+
+impl<B> L3l4<B> {
+    /// A segment for a connection asleep: answered from the record where that is enough, else by the stack.
+    #[inline(never)]
+    pub(super) fn tcp_asleep<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        now: Instant,
+        packet: &mut [u8],
+        h: &Headers,
+        index: u32,
+    ) -> Result<(), DropReason> {
+        let record = &mut self.records[index as usize];
+        let edge = record.rcv_nxt.wrapping_add(u32::from(record.window) << record.rcv_shift);
+        let ahead = !seq_lt(h.seq, record.rcv_nxt);
+        if h.flags & flags::RST != 0 {
+            // RFC 5961 section 3.
+            if h.seq == record.rcv_nxt {
+                self.close(cb, index, CloseReason::PeerReset);
+                return Ok(());
+            }
+            if !ahead || !seq_lt(h.seq, edge) {
+                return Err(DropReason::TcpOutOfWindow);
+            }
+        }
+        if h.flags & (flags::SYN | flags::RST) != 0 {
+            self.challenge_record(cb, now, index);
+            return Err(DropReason::TcpChallenged);
+        }
+        if h.flags & flags::ACK == 0 {
+            return Err(DropReason::TcpFlags);
+        }
+        if seq_lt(record.snd_nxt, h.ack) || ahead && seq_lt(edge, h.seq) {
+            // Nobody is woken by numbers that a stranger could guess.
+            self.challenge_record(cb, now, index);
+            return Err(DropReason::TcpOutOfWindow);
+        }
+        if h.segment_len() == 0 {
+            if h.ack == record.snd_nxt {
+                record.last_rx = now;
+                record.peer_window = h.window;
+            }
+            if h.seq != record.rcv_nxt {
+                // A keepalive probe (RFC 9293 section 3.8.4).
+                self.acknowledge_record(cb, index);
+            }
+            return Ok(());
+        }
+        let Some(stack) = self.wake(index) else { return Err(NO_STACK) };
+        self.tcp_known(cb, now, packet, h, stack)
+    }
+
+    /// Puts a live connection to sleep if it can sleep; says whether it did.
+    pub(super) fn lull(&mut self, now: Instant, stack: u32) -> bool {
+        let Self { flows, slots, timeouts, wheel, asleep, counters, .. } = self;
+        let flow = &flows[stack as usize];
+        let busy = note::DIRTY | note::WANTS_ROOM | note::FIN | note::HALF_OPEN | note::GIVEN_UP;
+        let quiet = flow.state == State::Established as u8
+            && flow.notes & busy == 0
+            && !flow.is_busy()
+            && flow.acked == flow.rcv_nxt
+            && slots.socket(stack, |socket| socket.recv_queue() == 0 && socket.send_queue() == 0);
+        if !quiet {
+            return false;
+        }
+        *asleep += 1;
+        counters.tcp_slept += 1;
+        wheel.set(flow.id.index, (flow.last_rx + timeouts.idle).max(now));
+        self.lay_down(stack, Kind::Asleep);
+        true
+    }
+
+    /// Gives a connection its stack back; `None` where no slot is left.
+    #[inline(never)]
+    pub(super) fn wake(&mut self, index: u32) -> Option<u32> {
+        let stack = self.enliven(index)?;
+        let record = &self.records[index as usize];
+        let (isn, irs) = (record.snd_nxt.wrapping_sub(1), record.rcv_nxt.wrapping_sub(1));
+        let flow = &mut self.flows[stack as usize];
+        flow.begin(isn, irs, u32::from(record.peer_window) << record.snd_shift);
+        flow.snd_una = flow.snd_nxt;
+        flow.edge = record.rcv_nxt.wrapping_add(u32::from(record.window) << record.rcv_shift);
+        flow.state = State::Established as u8;
+        let link = &self.links[record.key.port_index()];
+        let mut device = Handshake { mtu: link.mtu, packet: None };
+        let (now, port) = (self.clock, record.key.local_port);
+        let built = self.slots.with(stack, |set| {
+            // Cannot fail: the socket is new and the port is not 0.
+            let _ = socket(set).listen(IpListenEndpoint { addr: None, port });
+            let mut config = Config::new(HardwareAddress::Ip);
+            config.random_seed = isn::seed_for(isn);
+            let mut interface = Interface::new(config, &mut device, now.smoltcp());
+            interface.set_any_ip(true);
+            device.packet = Some(Synthetic::syn(record));
+            interface.poll_ingress_single(now.smoltcp(), &mut device, set);
+            interface.poll_egress(now.smoltcp(), &mut device, set);
+            device.packet = Some(Synthetic::ack(record));
+            interface.poll_ingress_single(now.smoltcp(), &mut device, set);
+            socket(set).state() == State::Established
+        });
+        debug_assert!(built, "a handshake made by ourselves went wrong");
+        self.counters.tcp_woken += 1;
+        let again = now + self.timeouts.sleep.unwrap_or(self.timeouts.idle);
+        self.wheel.catch_up(now);
+        self.arm(stack, again);
+        Some(stack)
+    }
+
+    /// Puts some live connection to sleep, so that another can have its slot; false where none was found among
+    /// those looked at.
+    pub(super) fn make_room(&mut self) -> bool {
+        if self.timeouts.sleep.is_none() {
+            return false;
+        }
+        for _ in 0..LOOKED_AT.min(self.flows.len()) {
+            self.hand = if self.hand + 1 < self.flows.len() { self.hand + 1 } else { 0 };
+            let flow = &self.flows[self.hand];
+            // A slot that is free has a flow whose record has gone on without it.
+            let record = &self.records[flow.id.index()];
+            let is_live = record.kind == Kind::Tcp && record.stack as usize == self.hand;
+            if is_live && self.lull(self.clock, self.hand as u32) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Tells the peer of a connection asleep that it is over.
+    pub(super) fn reset_record<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, index: u32) {
+        let record = &self.records[index as usize];
+        let (key, seq, ack) = (record.key, record.snd_nxt, record.rcv_nxt);
+        let control = flags::RST | flags::ACK;
+        if self.emit(cb, &key, Some(self.records[index as usize].id(index)), |room| {
+            reply::segment(room, &key, seq, ack, control, 0)
+        }) {
+            self.counters.rst_sent += 1;
+        }
+    }
+}
+
+/// A segment as the peer might have sent it.
+struct Synthetic {
+    bytes: [u8; SCRATCH],
+    len: usize,
+}
+
+impl Synthetic {
+    fn syn(record: &Record) -> Self {
+        let mut options = [0u8; 12];
+        let mut len = 4;
+        options[..4].copy_from_slice(&[2, 4, (record.mss >> 8) as u8, record.mss as u8]);
+        if record.options & option::SCALE != 0 {
+            options[len..len + 4].copy_from_slice(&[1, 3, 3, record.snd_shift]);
+            len += 4;
+        }
+        if record.options & option::SACK != 0 {
+            options[len..len + 4].copy_from_slice(&[1, 1, 4, 2]);
+            len += 4;
+        }
+        let window = (u32::from(record.peer_window) << record.snd_shift).min(0xffff) as u16;
+        Self::new(record, flags::SYN, record.rcv_nxt.wrapping_sub(1), 0, window, &options[..len])
+    }
+
+    fn ack(record: &Record) -> Self {
+        Self::new(record, flags::ACK, record.rcv_nxt, record.snd_nxt, record.peer_window, &[])
+    }
+
+    fn new(record: &Record, control: u8, seq: u32, ack: u32, window: u16, options: &[u8]) -> Self {
+        let key = &record.key;
+        // `reply` writes from `local` to `remote`; this one comes from the peer.
+        let inward = FlowKey {
+            remote: key.local,
+            local: key.remote,
+            remote_port: key.local_port,
+            local_port: key.remote_port,
+            ..*key
+        };
+        let mut bytes = [0; SCRATCH];
+        let (len, _) = reply::segment_with(&mut bytes, &inward, seq, ack, control, window, options);
+        Self { bytes, len }
+    }
+}
+
+/// A device on which a handshake is made up: what is sent goes nowhere.
+struct Handshake {
+    mtu: usize,
+    packet: Option<Synthetic>,
+}
+
+impl Device for Handshake {
+    type RxToken<'t> = Received;
+    type TxToken<'t> = Nowhere;
+
+    fn receive(&mut self, _: smoltcp::time::Instant) -> Option<(Received, Nowhere)> {
+        Some((Received(self.packet.take()?), Nowhere))
+    }
+
+    fn transmit(&mut self, _: smoltcp::time::Instant) -> Option<Nowhere> {
+        Some(Nowhere)
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut caps = DeviceCapabilities::default();
+        caps.medium = Medium::Ip;
+        caps.max_transmission_unit = self.mtu;
+        caps.checksum = ChecksumCapabilities::ignored();
+        caps
+    }
+}
+
+struct Received(Synthetic);
+
+impl smoltcp::phy::RxToken for Received {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        f(&self.0.bytes[..self.0.len])
+    }
+}
+
+struct Nowhere;
+
+impl smoltcp::phy::TxToken for Nowhere {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        f(&mut [0; SCRATCH][..len])
+    }
+}
