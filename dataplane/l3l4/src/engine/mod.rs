@@ -304,22 +304,26 @@ impl<B> L3l4<B> {
         record.rcv_nxt = flow.rcv_nxt;
         record.window = (flow.edge.wrapping_sub(flow.rcv_nxt) >> flow.rcv_shift).min(0xffff) as u16;
         record.peer_window = (flow.snd_edge.wrapping_sub(flow.snd_una) >> flow.snd_shift).min(0xffff) as u16;
+        self.free_stack(stack);
+        index
+    }
+
+    fn free_stack(&mut self, stack: u32) {
+        let flow = &mut self.flows[stack as usize];
         if flow.has(note::HALF_OPEN) {
             self.half_open -= 1;
         }
         // Whatever list still names the slot finds nothing to do.
         flow.notes = 0;
         self.slots.close(stack);
-        index
     }
 
     /// Takes a flow out of every structure and makes its handle stale.
     fn unmake(&mut self, index: u32) {
-        match self.records[index as usize].kind {
+        let record = &self.records[index as usize];
+        match record.kind {
             Kind::Free => return,
-            Kind::Tcp => {
-                self.lay_down(self.records[index as usize].stack, Kind::Free);
-            }
+            Kind::Tcp => self.free_stack(record.stack),
             Kind::Udp => self.udp_flows -= 1,
             Kind::Asleep => self.asleep -= 1,
             Kind::TimeWait => {}

@@ -73,10 +73,15 @@ impl<B> L3l4<B> {
         let outcome = match (h.key.protocol, self.find(hash, &h.key)) {
             (Protocol::TCP, Some(index)) => {
                 let record = &self.records[index as usize];
-                match record.kind {
-                    Kind::Tcp => self.tcp_known(cb, now, packet, h, record.stack),
-                    Kind::Asleep => self.tcp_asleep(cb, now, packet, h, index),
-                    _ => self.tcp_time_wait(cb, now, packet, h, index),
+                let stack = match record.kind {
+                    Kind::Tcp => Ok(Some(record.stack)),
+                    Kind::Asleep => self.tcp_asleep(cb, now, h, index),
+                    _ => self.tcp_time_wait(cb, now, packet, h, index).map(|()| None),
+                };
+                match stack {
+                    Ok(Some(stack)) => self.tcp_known(cb, now, packet, h, stack),
+                    Ok(None) => Ok(()),
+                    Err(reason) => Err(reason),
                 }
             }
             (Protocol::TCP, None) => self.tcp_new(cb, now, packet, h, hash, None),
@@ -90,7 +95,8 @@ impl<B> L3l4<B> {
         outcome
     }
 
-    pub(super) fn tcp_known<C: Callbacks<Buffer = B>>(
+    #[inline]
+    fn tcp_known<C: Callbacks<Buffer = B>>(
         &mut self,
         cb: &mut C,
         now: Instant,

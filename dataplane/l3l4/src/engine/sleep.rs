@@ -35,16 +35,16 @@ const SCRATCH: usize = 128;
 pub(super) const NO_STACK: DropReason = DropReason::LiveLimit;
 
 impl<B> L3l4<B> {
-    /// A segment for a connection asleep: answered from the record where that is enough, else by the stack.
+    /// A segment for a connection asleep: answered from the record where that is enough; else the connection is
+    /// woken, and the stack that is to be fed comes back.
     #[inline(never)]
     pub(super) fn tcp_asleep<C: Callbacks<Buffer = B>>(
         &mut self,
         cb: &mut C,
         now: Instant,
-        packet: &mut [u8],
         h: &Headers,
         index: u32,
-    ) -> Result<(), DropReason> {
+    ) -> Result<Option<u32>, DropReason> {
         let record = &mut self.records[index as usize];
         let edge = record.rcv_nxt.wrapping_add(u32::from(record.window) << record.rcv_shift);
         let ahead = !seq_lt(h.seq, record.rcv_nxt);
@@ -52,7 +52,7 @@ impl<B> L3l4<B> {
             // RFC 5961 section 3.
             if h.seq == record.rcv_nxt {
                 self.close(cb, index, CloseReason::PeerReset);
-                return Ok(());
+                return Ok(None);
             }
             if !ahead || !seq_lt(h.seq, edge) {
                 return Err(DropReason::TcpOutOfWindow);
@@ -79,10 +79,9 @@ impl<B> L3l4<B> {
                 // A keepalive probe (RFC 9293 section 3.8.4).
                 self.acknowledge_record(cb, index);
             }
-            return Ok(());
+            return Ok(None);
         }
-        let Some(stack) = self.wake(index) else { return Err(NO_STACK) };
-        self.tcp_known(cb, now, packet, h, stack)
+        self.wake(index).map(Some).ok_or(NO_STACK)
     }
 
     /// Puts a live connection to sleep if it can sleep; says whether it did.
