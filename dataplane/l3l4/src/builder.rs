@@ -42,6 +42,19 @@ pub struct Link {
     pub tx_checksum: TxChecksum,
 }
 
+/// When SYNs are answered by cookies, so that nothing is remembered of a connection before it is established
+/// (RFC 4987 section 3.6). Such connections have windows of 64 KiB at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum SynCookies {
+    /// Never: beyond a limit SYNs are dropped.
+    Off,
+    /// Where half of [`Limits::half_open`] is reached, or a source has its [`Limits::half_open_per_source`].
+    #[default]
+    Auto,
+    /// Every SYN.
+    Always,
+}
+
 /// Bounds of one engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -53,6 +66,8 @@ pub struct Limits {
     pub udp_flows: usize,
     /// Connections in SYN-RECEIVED.
     pub half_open: usize,
+    /// Connections in SYN-RECEIVED from one source (an IPv4 address or an IPv6 /64, roughly); 0 for no limit.
+    pub half_open_per_source: u16,
     /// RSTs without a flow, per second.
     pub rst_per_second: u32,
     /// ICMP errors, per second.
@@ -68,6 +83,7 @@ impl Default for Limits {
             live: 65_536,
             udp_flows: 32_768,
             half_open: 8_192,
+            half_open_per_source: 256,
             rst_per_second: 1_000,
             icmp_per_second: 100,
             challenge_acks_per_second: 1_000,
@@ -91,6 +107,7 @@ pub struct Builder {
     pub(crate) tcp_min_mss: u16,
     pub(crate) udp_idle_timeout: Duration,
     pub(crate) tcp_sleep_after: Option<Duration>,
+    pub(crate) syn_cookies: SynCookies,
     pub(crate) congestion: CongestionControl,
     pub(crate) limits: Limits,
     pub(crate) secret: [u8; 32],
@@ -113,6 +130,7 @@ impl Default for Builder {
             tcp_min_mss: 64,
             udp_idle_timeout: Duration::from_secs(300),
             tcp_sleep_after: Some(Duration::from_secs(5)),
+            syn_cookies: SynCookies::Auto,
             congestion: CongestionControl::Reno,
             limits: Limits::default(),
             secret: [0; 32],
@@ -163,6 +181,8 @@ impl Builder {
         /// After how long without a packet an established connection with nothing under way gives up its stack and
         /// its buffers until there is something again; `None` for never (default 5 s).
         tcp_sleep_after: Option<Duration>;
+        /// When SYNs are answered by cookies (default: under pressure).
+        syn_cookies: SynCookies;
         /// Congestion control of connections (default Reno).
         congestion: CongestionControl;
         /// Bounds (see [`Limits`]).

@@ -22,6 +22,12 @@ pub struct Counters {
     pub tcp_slept: u64,
     /// Connections that got it back.
     pub tcp_woken: u64,
+    /// SYNs answered by a cookie.
+    pub syn_cookies_sent: u64,
+    /// Connections opened by a cookie that came back.
+    pub syn_cookies_accepted: u64,
+    /// Segments of no flow, while cookies were out, that brought none back.
+    pub syn_cookies_failed: u64,
     /// UDP flows made by a datagram.
     pub udp_opened: u64,
     /// Flows ended, by [`CloseReason`].
@@ -55,6 +61,9 @@ impl Default for Counters {
             tcp_opened: 0,
             tcp_slept: 0,
             tcp_woken: 0,
+            syn_cookies_sent: 0,
+            syn_cookies_accepted: 0,
+            syn_cookies_failed: 0,
             udp_opened: 0,
             closed: [0; CloseReason::ALL.len()],
             tcp_retransmits: 0,

@@ -10,7 +10,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// An IPv4 or IPv6 address in 16 bytes (IPv4 as `::ffff:a.b.c.d`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 // Eight bytes of alignment are enough, and leave no holes in records of which there are millions.
-#[repr(packed(8))]
+#[repr(Rust, packed(8))]
 pub struct Addr(pub u128);
 
 const V4_MAPPED: u128 = 0xffff_0000_0000;
@@ -218,7 +218,7 @@ impl TupleHash {
 }
 
 #[inline]
-fn fold(a: u64, b: u64) -> u64 {
+pub(crate) fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64
 }

@@ -7,7 +7,7 @@ mod common;
 use common::app::{DROP, ECHO, MANUAL, NO_SERVICE, REJECT};
 use common::wire::{ACK, FIN, RST, SYN, got, seg, udp};
 use common::{SECRET, World, builder};
-use l3l4::{BuildError, Builder, CloseReason, DropReason, Limits, Link, TxChecksum};
+use l3l4::{BuildError, Builder, CloseReason, DropReason, Limits, Link, SynCookies, TxChecksum};
 
 fn limits(flows: usize, udp_flows: usize, half_open: usize) -> Builder {
     builder().limits(Limits { flows, udp_flows, half_open, ..Limits::default() })
@@ -33,7 +33,7 @@ fn options_out_of_range() {
 
 #[test]
 fn half_open_limit() {
-    let mut world = World::new(limits(10, 0, 3));
+    let mut world = World::new(limits(10, 0, 3).syn_cookies(SynCookies::Off));
     for n in 0..3 {
         world.give(seg(ECHO, SYN, 1, 0).sport(100 + n).build()).unwrap();
     }

@@ -112,11 +112,12 @@ impl<B> L3l4<B> {
             }
             return;
         }
-        if flow.state == State::TimeWait as u8 && flow.acked == flow.rcv_nxt {
-            if self.slots.socket(stack, |s| s.recv_queue()) == 0 {
-                self.enter_time_wait(cb, now, stack);
-                return;
-            }
+        if flow.state == State::TimeWait as u8
+            && flow.acked == flow.rcv_nxt
+            && self.slots.socket(stack, |s| s.recv_queue()) == 0
+        {
+            self.enter_time_wait(cb, now, stack);
+            return;
         }
         let flow = &mut self.flows[stack as usize];
         if flow.is_busy() && flow.waits_for_ack(now, SHORTEST_TIMER) {
@@ -150,7 +151,12 @@ impl<B> L3l4<B> {
 
     /// The same for a connection that has no stack.
     #[cold]
-    pub(super) fn challenge_record<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
+    pub(super) fn challenge_record<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        now: Instant,
+        index: u32,
+    ) {
         if self.may_challenge(now) && self.acknowledge_record(cb, index) {
             self.counters.challenge_acks += 1;
         }

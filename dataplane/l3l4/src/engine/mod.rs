@@ -11,17 +11,19 @@
 //! stand in a queue of their own, in the order in which they end).
 
 mod egress;
+mod open;
 mod rx;
-mod sleep;
 mod self_test;
+mod sleep;
 mod timers;
 mod user;
 
 pub(crate) use self_test::self_test;
 pub use user::{FlowError, FlowInfo};
 
-use crate::builder::{Builder, Limits};
+use crate::builder::{Builder, Limits, SynCookies};
 use crate::callbacks::{Callbacks, CloseReason};
+use crate::cookie::Cookies;
 use crate::counters::Counters;
 use crate::device::TxChecksum;
 use crate::drop::DropReason;
@@ -31,6 +33,7 @@ use crate::key::{FlowId, FlowKey, TupleHash};
 use crate::limiter::Limiter;
 use crate::record::{Kind, Record};
 use crate::slots::{Shape, Slots};
+use crate::sources::Sources;
 use crate::table::Table;
 use crate::time::Instant;
 use crate::wheel::Wheel;
@@ -80,6 +83,13 @@ pub struct L3l4<B> {
     /// A reserved buffer that the last token did not need.
     spare: Option<B>,
     isn: Isn,
+    cookies: Cookies,
+    syn_cookies: SynCookies,
+    /// Half-open connections from which on SYNs are answered by cookies.
+    cookies_from: usize,
+    /// When the last cookie is surely stale.
+    cookies_until: Instant,
+    sources: Sources,
     rst_limit: Limiter,
     icmp_limit: Limiter,
     challenge_limit: Limiter,
@@ -108,6 +118,11 @@ impl<B> L3l4<B> {
         let (mut isn_key, mut table_key) = ([0; 16], [0; 16]);
         isn_key.copy_from_slice(&b.secret[..16]);
         table_key.copy_from_slice(&b.secret[16..]);
+        let cookie_key: [u8; 16] = {
+            let hasher = SipHasher24::new_with_key(&isn_key);
+            let halves = [hasher.hash(b"cookie low"), hasher.hash(b"cookie high")];
+            core::array::from_fn(|n| (halves[n / 8] >> (n % 8 * 8)) as u8)
+        };
         let table_key = SipHasher24::new_with_key(&table_key);
         let (rx_ring, tx_ring) = b.rings();
         let live = b.limits.live.min(b.limits.flows);
@@ -125,6 +140,15 @@ impl<B> L3l4<B> {
             time_wait: VecDeque::with_capacity(2 * b.limits.flows),
             spare: None,
             isn: Isn::new(isn_key),
+            cookies: Cookies::new(cookie_key),
+            syn_cookies: b.syn_cookies,
+            cookies_from: match b.syn_cookies {
+                SynCookies::Off => b.limits.half_open,
+                SynCookies::Auto => b.limits.half_open.div_ceil(2),
+                SynCookies::Always => 0,
+            },
+            cookies_until: b.start,
+            sources: Sources::new(b.limits.half_open_per_source, table_key.hash(b"sources")),
             rst_limit: Limiter::new(b.limits.rst_per_second),
             icmp_limit: Limiter::new(b.limits.icmp_per_second),
             challenge_limit: Limiter::new(b.limits.challenge_acks_per_second),
@@ -312,6 +336,7 @@ impl<B> L3l4<B> {
         let flow = &mut self.flows[stack as usize];
         if flow.has(note::HALF_OPEN) {
             self.half_open -= 1;
+            self.sources.leave(&flow.key);
         }
         // Whatever list still names the slot finds nothing to do.
         flow.notes = 0;

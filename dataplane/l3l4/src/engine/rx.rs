@@ -8,16 +8,14 @@ use crate::drop::DropReason;
 use crate::extension;
 use crate::flow::{Flow, note, seq_lt};
 use crate::guard::{self, Verdict};
-use crate::isn;
 use crate::key::{FlowKey, Protocol};
 use crate::packet::{self, Class, Headers, RxChecksum, flags};
-use crate::record::{Kind, option};
+use crate::record::Kind;
 use crate::reply::{self, Unreachable};
 use crate::slots::socket;
 use crate::time::Instant;
-use smoltcp::iface::{Config, Interface, PollIngressSingleResult};
+use smoltcp::iface::PollIngressSingleResult;
 use smoltcp::socket::tcp::State;
-use smoltcp::wire::{HardwareAddress, IpListenEndpoint};
 
 impl<B> L3l4<B> {
     /// Takes in one IP packet that came by `link` (see [`FlowKey::link`]). Fragments and protocols other than
@@ -70,23 +68,24 @@ impl<B> L3l4<B> {
         h: &Headers,
         hash: u32,
     ) -> Result<(), DropReason> {
-        let outcome = match (h.key.protocol, self.find(hash, &h.key)) {
+        // What comes back is the stack that is to be fed, where one is.
+        let stack = match (h.key.protocol, self.find(hash, &h.key)) {
             (Protocol::TCP, Some(index)) => {
                 let record = &self.records[index as usize];
-                let stack = match record.kind {
+                match record.kind {
                     Kind::Tcp => Ok(Some(record.stack)),
                     Kind::Asleep => self.tcp_asleep(cb, now, h, index),
-                    _ => self.tcp_time_wait(cb, now, packet, h, index).map(|()| None),
-                };
-                match stack {
-                    Ok(Some(stack)) => self.tcp_known(cb, now, packet, h, stack),
-                    Ok(None) => Ok(()),
-                    Err(reason) => Err(reason),
+                    _ => self.tcp_time_wait(cb, now, packet, h, index),
                 }
             }
             (Protocol::TCP, None) => self.tcp_new(cb, now, packet, h, hash, None),
-            (Protocol::UDP, found) => self.udp(cb, now, packet, h, hash, found),
+            (Protocol::UDP, found) => self.udp(cb, now, packet, h, hash, found).map(|()| None),
             _ => Err(DropReason::Protocol),
+        };
+        let outcome = match stack {
+            Ok(Some(stack)) => self.tcp_known(cb, now, packet, h, stack),
+            Ok(None) => Ok(()),
+            Err(reason) => Err(reason),
         };
         match outcome {
             Ok(()) => self.counters.delivered += 1,
@@ -217,6 +216,7 @@ impl<B> L3l4<B> {
         if flow.has(note::HALF_OPEN) && !flow.is_half_open() {
             flow.notes &= !note::HALF_OPEN;
             self.half_open -= 1;
+            self.sources.leave(&flow.key);
             if flow.state != State::Closed as u8 && flow.state != State::Listen as u8 {
                 self.counters.tcp_established += 1;
             }
@@ -244,117 +244,6 @@ impl<B> L3l4<B> {
         }
     }
 
-    fn tcp_new<C: Callbacks<Buffer = B>>(
-        &mut self,
-        cb: &mut C,
-        now: Instant,
-        packet: &mut [u8],
-        h: &Headers,
-        hash: u32,
-        floor: Option<u32>,
-    ) -> Result<(), DropReason> {
-        if h.flags & flags::RST != 0 {
-            return Err(DropReason::TcpRst);
-        }
-        let syn = h.flags & (flags::SYN | flags::ACK) == flags::SYN;
-        let user = match (cb.l4_verdict(&h.key), syn) {
-            (Admission::Accept(user), true) => user,
-            (Admission::Accept(_), false) => {
-                self.answer_rst(cb, now, h);
-                return Err(DropReason::TcpNoFlow);
-            }
-            (Admission::Reject, _) => {
-                self.answer_rst(cb, now, h);
-                return Err(DropReason::ServiceReject);
-            }
-            (Admission::Drop, _) => return Err(DropReason::ServiceDrop),
-            (Admission::NoService, _) => return Err(DropReason::NoService),
-            (Admission::NotOurs, _) => return Err(DropReason::NotOurAddress),
-        };
-        if !self.accepting {
-            self.answer_rst(cb, now, h);
-            return Err(DropReason::Draining);
-        }
-        if h.mss.is_some_and(|mss| mss < self.min_mss) {
-            return Err(DropReason::TcpTinyMss);
-        }
-        if self.half_open >= self.limits.half_open {
-            return Err(DropReason::HalfOpenLimit);
-        }
-        // A record without a stack, until there is one.
-        let index = self.make(&h.key, hash, Kind::TimeWait, now)?;
-        let Some(stack) = self.enliven(index) else {
-            self.unmake(index);
-            return Err(super::sleep::NO_STACK);
-        };
-        let mut isn = self.isn.number(&h.key, now);
-        if let Some(floor) = floor.filter(|&floor| seq_lt(isn, floor)) {
-            // RFC 9293 section 3.6.1: above the last number of the connection it follows.
-            isn = floor;
-        }
-        self.half_open += 1;
-        let record = &mut self.records[index as usize];
-        record.user = user;
-        record.mss = h.mss.unwrap_or(DEFAULT_MSS);
-        record.snd_shift = h.window_scale.unwrap_or(0);
-        record.rcv_shift = h.window_scale.map_or(0, |_| window_shift(self.rx_ring));
-        record.options = if h.window_scale.is_some() { option::SCALE } else { 0 };
-        record.options |= if h.sack { option::SACK } else { 0 };
-        let flow = &mut self.flows[stack as usize];
-        flow.notes = note::HALF_OPEN;
-        flow.user = user;
-        flow.mss = record.mss;
-        (flow.snd_shift, flow.rcv_shift, flow.options) = (record.snd_shift, record.rcv_shift, record.options);
-        flow.begin(isn, h.seq, u32::from(h.window));
-        flow.snd_nxt = isn;
-        flow.pos = isn;
-        flow.acked = h.seq;
-        if !self.feed_syn(cb, now, packet, h, stack, isn) {
-            self.unmake(index);
-            return Err(DropReason::NoBuffer);
-        }
-        self.counters.tcp_opened += 1;
-        let flow = &mut self.flows[stack as usize];
-        flow.state = State::SynReceived as u8;
-        cb.l4_opened(flow.id, &h.key, user);
-        self.mark(stack);
-        Ok(())
-    }
-
-    /// Feeds a SYN through an interface that will draw `isn`; false where no buffer was left.
-    fn feed_syn<C: Callbacks<Buffer = B>>(
-        &mut self,
-        cb: &mut C,
-        now: Instant,
-        packet: &mut [u8],
-        h: &Headers,
-        stack: u32,
-        isn: u32,
-    ) -> bool {
-        let Self { flows, slots, links, spare, counters, .. } = self;
-        let flow = &mut flows[stack as usize];
-        let link = &links[flow.key.port_index()];
-        let start = if h.extensions {
-            extension::strip(packet, usize::from(h.l4), usize::from(h.end), Protocol::TCP.0)
-        } else {
-            0
-        };
-        let id = flow.id;
-        slots.with(stack, |set| {
-            let port = h.key.local_port;
-            // Cannot fail: the socket is new and the port is not 0.
-            let _ = socket(set).listen(IpListenEndpoint { addr: None, port });
-            let core = Core { cb, spare, counters, flow, id, mtu: link.mtu, checksum: link.checksum };
-            let mut device = OnePacket { core, packet: Some(&packet[start..usize::from(h.end)]) };
-            let mut config = Config::new(HardwareAddress::Ip);
-            config.random_seed = isn::seed_for(isn);
-            let mut interface = Interface::new(config, &mut device, now.smoltcp());
-            interface.set_any_ip(true);
-            interface.poll_ingress_single(now.smoltcp(), &mut device, set);
-            socket(set).state() == State::SynReceived
-        })
-    }
-
     fn tcp_time_wait<C: Callbacks<Buffer = B>>(
         &mut self,
         cb: &mut C,
@@ -362,7 +251,7 @@ impl<B> L3l4<B> {
         packet: &mut [u8],
         h: &Headers,
         index: u32,
-    ) -> Result<(), DropReason> {
+    ) -> Result<Option<u32>, DropReason> {
         let record = &mut self.records[index as usize];
         if h.flags & (flags::SYN | flags::ACK) == flags::SYN && seq_lt(record.rcv_nxt, h.seq) {
             // RFC 1122 section 4.2.2.13: a new incarnation, above all of the old one's numbers.
@@ -501,12 +390,4 @@ fn wants_to_know(flow: &Flow, una_before: u32, state_before: u8) -> bool {
             && flow.state != State::Listen as u8
             && !flow.is_half_open()
         || flow.state != State::Established as u8 && flow.fin_received() && !flow.has(note::TOLD_END)
-}
-
-/// The MSS of a peer that names none (RFC 9293 section 3.7.1, MUST-15).
-const DEFAULT_MSS: u16 = 536;
-
-/// The shift smoltcp advertises for a receive ring of this size (RFC 7323 section 2).
-fn window_shift(ring: usize) -> u8 {
-    (usize::BITS - ring.leading_zeros()).saturating_sub(16) as u8
 }

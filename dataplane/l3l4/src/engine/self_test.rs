@@ -1,7 +1,7 @@
 //! A handshake made and answered before an engine is given out: does the SYN-ACK carry the number we chose?
 
 use super::L3l4;
-use crate::builder::{BuildError, Builder, Limits, Link};
+use crate::builder::{BuildError, Builder, Limits, Link, SynCookies};
 use crate::callbacks::{Callbacks, CloseReason, TxMeta, Verdict};
 use crate::conn::{Conn, Datagram};
 use crate::device::TxChecksum;
@@ -42,7 +42,15 @@ pub(crate) fn self_test(builder: &Builder) -> Result<(), BuildError> {
     let small = Builder {
         links: vec![Link { mtu: 1500, tx_checksum: TxChecksum::None }],
         tcp_buffer_size: 4096,
-        limits: Limits { flows: 1, live: 1, udp_flows: 0, half_open: 1, ..builder.limits },
+        syn_cookies: SynCookies::Off,
+        limits: Limits {
+            flows: 1,
+            live: 1,
+            udp_flows: 0,
+            half_open: 1,
+            half_open_per_source: 0,
+            ..builder.limits
+        },
         ..builder.clone()
     };
     let mut engine: L3l4<Vec<u8>> = L3l4::new(&small);

@@ -81,7 +81,9 @@ impl<B> L3l4<B> {
             }
             return Ok(None);
         }
-        self.wake(index).map(Some).ok_or(NO_STACK)
+        let stack = self.wake(index).ok_or(NO_STACK)?;
+        self.counters.tcp_woken += 1;
+        Ok(Some(stack))
     }
 
     /// Puts a live connection to sleep if it can sleep; says whether it did.
@@ -133,7 +135,6 @@ impl<B> L3l4<B> {
             socket(set).state() == State::Established
         });
         debug_assert!(built, "a handshake made by ourselves went wrong");
-        self.counters.tcp_woken += 1;
         let again = now + self.timeouts.sleep.unwrap_or(self.timeouts.idle);
         self.wheel.catch_up(now);
         self.arm(stack, again);

@@ -115,7 +115,11 @@ impl<B> L3l4<B> {
         let record = &self.records[index as usize];
         let stack = match record.kind {
             Kind::Tcp => record.stack,
-            Kind::Asleep => self.wake(index).ok_or(FlowError::NoStack)?,
+            Kind::Asleep => {
+                let stack = self.wake(index).ok_or(FlowError::NoStack)?;
+                self.counters.tcp_woken += 1;
+                stack
+            }
             _ => return Err(FlowError::NotTcp),
         };
         if self.flows[stack as usize].has(note::GIVEN_UP) {
