@@ -80,9 +80,9 @@ fn workers_ports_and_services_are_tables() {
     let daemon = MadeUp::default();
     assert_eq!(
         rendered(&Answer::Workers(daemon.look(show::workers))),
-        "WORKER  CPU  STATE   BUSY    RX   TX  DROPPED  STEERED-OUT  STEERED-IN  FLOWS  TCP  HALF-OPEN  UDP    P50   P99\n\
-         \x20    0    2  up     25.0%   100   50       10            0           0      3    2          0    1  1.5us  3.0s\n\
-         \x20    1    3  up     25.0%  1000  500      100            0           0     30   20          0   10  1.5us  3.0s\n"
+        "WORKER  CPU  STATE   BUSY    RX   TX  DROPPED  STEERED-OUT  STEERED-IN  FLOWS  TCP  HALF-OPEN  ASLEEP  UDP    P50   P99\n\
+         \x20    0    2  up     25.0%   100   50       10            0           0      3    2          0       0    1  1.5us  3.0s\n\
+         \x20    1    3  up     25.0%  1000  500      100            0           0     30   20          0       0   10  1.5us  3.0s\n"
     );
     let ports = rendered(&Answer::Ports(daemon.look(show::ports)));
     let (first, second) = ports.split_once("\n\n").unwrap();
@@ -125,6 +125,7 @@ fn flow(state: &str, bytes_in: u64) -> FlowRow {
         port: "lan".into(),
         vlan: 100,
         state: state.into(),
+        asleep: false,
         service: "web".into(),
         age_seconds: 75.0,
         idle_seconds: 0.25,

@@ -24,6 +24,8 @@ pub struct FlowView {
     pub key: FlowKey,
     /// RFC 9293 state name, or `UDP`.
     pub state: &'static str,
+    /// Its stack was given up until there is something to do.
+    pub asleep: bool,
     /// Number of its service.
     pub service: u16,
     /// Since its first packet.

@@ -62,8 +62,10 @@ pub struct WorkerCounters {
 pub struct WorkerGauges {
     /// Flows in the table.
     pub flows: u64,
-    /// Connections with a live stack.
+    /// Connections, live and asleep.
     pub tcp_flows: u64,
+    /// Connections asleep.
+    pub asleep: u64,
     /// Connections in SYN-RECEIVED.
     pub half_open: u64,
     /// UDP flows.

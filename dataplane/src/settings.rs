@@ -9,7 +9,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 pub use dpdk_ffi::eal::{EalOptions, Hugepages, LogLevel};
-pub use l3l4::{CongestionControl, Limits};
+pub use l3l4::{CongestionControl, Limits, SynCookies};
 
 /// How packets of a port come to the worker that owns their flow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -165,6 +165,10 @@ pub struct Settings {
     pub tcp_min_mss: u16,
     /// Congestion control.
     pub congestion: CongestionControl,
+    /// See [`l3l4::Builder::tcp_sleep_after`].
+    pub tcp_sleep_after: Option<Duration>,
+    /// See [`l3l4::Builder::syn_cookies`].
+    pub syn_cookies: SynCookies,
     /// See [`l3l4::Builder::udp_idle_timeout`].
     pub udp_idle_timeout: Duration,
     /// Longest sleep of a worker with nothing to do; zero: it polls without pause.

@@ -4,6 +4,7 @@
 mod support;
 
 use dataplane::appliance::Dataplane;
+use dataplane::settings::SynCookies;
 use support::wire::{self, SYN, Segment, four, six};
 use support::{ECHO, Scratch, WEB, drops, end, settings, watch, write_capture};
 
@@ -25,6 +26,7 @@ fn a_flood_into_a_small_pool_loses_packets_and_nothing_else() {
     settings.mbufs = frames.len() as u32 + 32 + 8;
     settings.mbuf_cache = 0;
     settings.limits.half_open = 8;
+    settings.syn_cookies = SynCookies::Off;
     settings.fragments = 4;
     let dataplane = Dataplane::start(settings).unwrap();
     watch(&dataplane, 0, |report| report.rx_packets() > 1_000_000);

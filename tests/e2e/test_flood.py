@@ -1,6 +1,7 @@
 """Floods: what is bounded stays bounded, and honest clients are served."""
 
 import random
+import socket
 
 import clients
 from rig import ECHO, V4, V6, ApplianceCase, web
@@ -68,19 +69,63 @@ class NeighbourFlood(ApplianceCase):
         return Ether(src=mac, dst=self.mac) / IPv6(src=f"fd00:66::5:{number:x}", dst=V6, hlim=255) / message
 
 
+def syns(mac, number, random_source):
+    """Frames of SYNs that nobody will follow up."""
+    generator = random.Random(7)
+    for sequence in range(number):
+        source = random_source(generator)
+        segment = TCP(sport=generator.randrange(1024, 65535), dport=80, flags="S", seq=sequence)
+        yield Ether(src="02:00:00:00:00:77", dst=mac) / IP(src=source, dst=V4) / segment
+
+
+def anybody(generator):
+    return f"10.66.0.{generator.randrange(100, 250)}"
+
+
 class SynFlood(ApplianceCase):
-    """Handshakes that nobody finishes."""
+    """Handshakes that nobody finishes: cookies keep the door open."""
 
     extra = {"limits": {"half_open": 128, "flows": 1024}, "tcp": {"synack_retries": 1}}
 
-    def test_half_open_flows_are_bounded(self):
-        generator = random.Random(7)
-        mac = self.far.mac("mill")
+    def cookies(self, event):
+        return self.appliance.metric("millrace_syn_cookies_total", event=event)
+
+    def test_clients_are_served_all_the_while(self):
+        served = 0
         with Wire("client") as wire:
-            for number in range(3000):
-                source = f"10.66.0.{generator.randrange(100, 250)}"
-                segment = TCP(sport=generator.randrange(1024, 65535), dport=80, flags="S", seq=number)
-                wire.send(Ether(src="02:00:00:00:00:77", dst=mac) / IP(src=source, dst=V4) / segment)
+            for number, frame in enumerate(syns(self.far.mac("mill"), 3000, anybody)):
+                wire.send(frame)
+                if number >= 1000 and number % 250 == 0:
+                    self.assertEqual(clients.curl("--max-time", "5", f"http://{V4}/").stdout, "hello\n")
+                    served += 1
+        self.eventually(lambda: self.cookies("sent") > 2500, "the flood is answered by cookies")
+        self.assertGreaterEqual(self.cookies("accepted"), served)
+        for row in self.appliance.show("workers"):
+            self.assertLessEqual(row["half_open"], 64)
+        sent, received = clients.echo(V4, 7, 1 << 20)
+        self.assertEqual(sent, received, "a flow opened by a cookie carries data like any other")
+
+    def test_one_source_has_its_share(self):
+        # By now the flood of the other test may still be there; its flows end after a few seconds.
+        self.eventually(lambda: all(row["half_open"] == 0 for row in self.appliance.show("workers")), "all gone", 30)
+        before = self.cookies("sent")
+        with Wire("client") as wire:
+            for frame in syns(self.far.mac("mill"), 60, lambda _: "10.66.0.77"):
+                wire.send(frame)
+        self.eventually(lambda: sum(row["half_open"] for row in self.appliance.show("workers")) == 60, "below its share")
+        self.assertEqual(self.cookies("sent"), before)
+
+
+class SynFloodWithoutCookies(ApplianceCase):
+    extra = {
+        "limits": {"half_open": 128, "flows": 1024},
+        "tcp": {"synack_retries": 1, "syn_cookies": "off"},
+    }
+
+    def test_half_open_flows_are_bounded(self):
+        with Wire("client") as wire:
+            for frame in syns(self.far.mac("mill"), 3000, anybody):
+                wire.send(frame)
         self.eventually(
             lambda: self.appliance.drops()[0].get("half_open_limit", 0) > 1000, "what is too much is refused by name"
         )
@@ -92,6 +137,35 @@ class SynFlood(ApplianceCase):
             "an honest client is served again",
             60,
         )
+
+
+class Sleep(ApplianceCase):
+    """Far more connections than stacks."""
+
+    extra = {"limits": {"live": 16, "flows": 4096}, "tcp": {"sleep_after": "1s"}}
+
+    def test_idle_connections_sleep_and_wake(self):
+        connections = [socket.create_connection((V4, 7), timeout=10) for _ in range(200)]
+        self.eventually(
+            lambda: sum(row["asleep"] for row in self.appliance.show("workers")) == 200, "everybody is asleep"
+        )
+        flows = self.appliance.show("flows")["flows"]
+        self.assertEqual({(flow["state"], flow["asleep"]) for flow in flows}, {("ESTABLISHED", True)})
+        for round_number in range(3):
+            for number, connection in enumerate(connections):
+                word = f"{round_number} {number}".encode() * 100
+                connection.sendall(word)
+                answer = b""
+                while len(answer) < len(word):
+                    answer += connection.recv(65536)
+                self.assertEqual(answer, word)
+        for connection in connections:
+            connection.shutdown(socket.SHUT_WR)
+            self.assertEqual(connection.recv(1), b"")
+            connection.close()
+        self.eventually(lambda: not self.appliance.show("flows")["flows"], "all closed")
+        self.assertGreaterEqual(self.appliance.metric("millrace_tcp_woken_total"), 600)
+        self.assertGreaterEqual(self.appliance.metric("millrace_tcp_slept_total"), 600)
 
 
 class FlowLimit(ApplianceCase):

@@ -33,9 +33,12 @@ impl Diff {
 pub fn diff(old: &Config, new: &Loaded) -> Diff {
     let mut diff = Diff::default();
     let mut old = old.clone();
-    if !new.given.contains("limits.half_open") && old.limits.half_open == old.limits.derived_half_open() {
-        // Nobody wrote it: it moved with `limits.flows`, which is named.
-        old.limits.half_open = new.config.limits.half_open;
+    let mut now = new.config.limits.clone();
+    for (key, value) in old.limits.derived() {
+        if !new.given.contains(&format!("limits.{key}")) && *old.limits.derived_mut(key) == value {
+            // Nobody wrote it: it moved with `limits.flows`, which is named.
+            *old.limits.derived_mut(key) = *now.derived_mut(key);
+        }
     }
     if let Shape::Section(section) = Config::shape(&Rule::default()) {
         sections(&section, &old.to_json(), &new.config.to_json(), "", false, &mut diff);

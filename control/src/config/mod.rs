@@ -134,8 +134,10 @@ pub fn parse_for(name: &str, text: &str, host: &Host) -> Result<Loaded, Problems
 
 /// Defaults that follow another key.
 fn settle(mut config: Config, given: &BTreeSet<String>) -> Config {
-    if !given.contains("limits.half_open") {
-        config.limits.half_open = config.limits.derived_half_open();
+    for (key, value) in config.limits.derived() {
+        if !given.contains(&format!("limits.{key}")) {
+            *config.limits.derived_mut(key) = value;
+        }
     }
     config
 }

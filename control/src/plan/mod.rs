@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 use dataplane::settings::{
     CongestionControl, EalOptions, Hugepages as EalHugepages, Limits, LogLevel, Settings,
+    SynCookies as EngineSynCookies,
 };
 
-use crate::config::model::{Config, Congestion, EalLogLevel, Hugepages, IdleMode};
+use crate::config::model::{Config, Congestion, EalLogLevel, Hugepages, IdleMode, SynCookies};
 use crate::config::{Auto, Loaded, Problems, parse_cpu_list};
 
 pub use services::{MOST_SERVICES, service_list, services};
@@ -62,6 +63,12 @@ pub fn settings(loaded: &Loaded, secret: [u8; 32]) -> Result<Settings, Problems>
         tcp_time_wait: config.tcp.time_wait,
         tcp_synack_retries: u8::try_from(config.tcp.synack_retries).unwrap_or(u8::MAX),
         tcp_min_mss: config.tcp.min_mss,
+        tcp_sleep_after: (!config.tcp.sleep_after.is_zero()).then_some(config.tcp.sleep_after),
+        syn_cookies: match config.tcp.syn_cookies {
+            SynCookies::Auto => EngineSynCookies::Auto,
+            SynCookies::Off => EngineSynCookies::Off,
+            SynCookies::Always => EngineSynCookies::Always,
+        },
         congestion: match config.tcp.congestion {
             Congestion::Reno => CongestionControl::Reno,
             Congestion::None => CongestionControl::None,
@@ -84,7 +91,9 @@ pub fn limits(config: &Config) -> Limits {
         flows: limits.flows as usize,
         // Datagrams are cheap to forge: they may never take the places of connections.
         udp_flows: limits.flows as usize / 2,
+        live: limits.live as usize,
         half_open: limits.half_open as usize,
+        half_open_per_source: u16::try_from(limits.half_open_per_source).unwrap_or(u16::MAX),
         rst_per_second: limits.rst_per_second,
         icmp_per_second: limits.icmp_per_second,
         challenge_acks_per_second: limits.challenge_acks_per_second,

@@ -7,6 +7,13 @@ use super::{Case, GOOD, try_all, unmark};
 const CASES: &[Case] = &[
     (
         "limits: {flows: 65536}",
+        "limits: {flows: 100, live: §101}",
+        "limits.live",
+        "only 100 flows",
+        "100 or less",
+    ),
+    (
+        "limits: {flows: 65536}",
         "limits: {flows: 100, half_open: §101}",
         "limits.half_open",
         "only 100 flows",
@@ -44,22 +51,26 @@ fn every_case_is_reported_once_at_its_place_with_its_remedy() {
 #[test]
 fn buffers_fit_the_address_space_and_suit_the_memory() {
     let host = |gib: u64| Host { memory: Some(gib << 30), strict: true, ..Host::unknown() };
-    // 65536 flows with two buffers of 64 KiB are 8 GiB.
+    // 65536 live flows with two buffers of 64 KiB are 8 GiB.
     assert!(parse_for("x", GOOD, &host(1)).unwrap().warnings.is_empty());
     let two = GOOD.replace("workers: [1]", "workers: [1, 2]");
     let [warning] = &parse_for("x", &two, &host(1)).unwrap().warnings[..] else { panic!("one warning") };
     assert_eq!(warning.path, "limits.flows");
     assert!(warning.what.contains("reserve 16 GiB, this machine has 1 GiB"), "{warning}");
-    assert!(warning.instead.contains("`flows: 32768` or less"), "{warning}");
+    assert!(warning.instead.contains("`live: 32768` or less"), "{warning}");
     let any_host = Host { strict: false, ..host(1) };
     assert!(parse_for("x", &two, &any_host).unwrap().warnings.is_empty(), "not meant for this machine");
 
-    let huge = two.replace("64KiB", "16MiB").replace("flows: 65536", "flows: 1048576");
+    let huge = two.replace("64KiB", "16MiB").replace("flows: 65536", "flows: 1048576, live: 1048576");
     assert!(parse_for("x", &huge, &Host::unknown()).is_ok(), "2^46 bytes are allowed");
-    let found = parse_for("x", &huge.replace("1048576", "1048577"), &Host::unknown()).unwrap_err().0;
-    assert_eq!((found.len(), found[0].path.as_str()), (1, "limits.flows"), "{found:?}");
-    assert!(found[0].what.contains("65536 GiB"), "{}", found[0]);
-    assert!(found[0].instead.contains("`flows: 1048576` or less"), "{}", found[0]);
+    let three = huge.replace("workers: [1, 2]", "workers: [1, 2, 3]");
+    let found = parse_for("x", &three, &Host::unknown()).unwrap_err().0;
+    assert_eq!((found.len(), found[0].path.as_str()), (1, "limits.live"), "{found:?}");
+    assert!(found[0].what.contains("98304 GiB"), "{}", found[0]);
+    assert!(found[0].instead.contains("`live: 699050` or less"), "{}", found[0]);
+    // More flows than may be live cost records only.
+    let many = GOOD.replace("flows: 65536", "flows: 8388608");
+    assert!(parse_for("x", &many, &host(1)).unwrap().warnings.is_empty());
 }
 
 #[test]

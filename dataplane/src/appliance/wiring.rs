@@ -177,6 +177,8 @@ impl Kit {
             .tcp_min_mss(s.tcp_min_mss)
             .udp_idle_timeout(s.udp_idle_timeout)
             .congestion(s.congestion)
+            .tcp_sleep_after(s.tcp_sleep_after)
+            .syn_cookies(s.syn_cookies)
             .limits(s.limits)
             .start(self.clock.now());
         for (port, side) in s.ports.iter().zip(&self.sides) {

@@ -83,6 +83,7 @@ impl Worker {
                 id: flow.id,
                 key: flow.key,
                 state: flow.state,
+                asleep: flow.asleep,
                 service: flow.user as u16,
                 age: flow.age,
                 idle: flow.idle,
@@ -123,6 +124,7 @@ impl Worker {
         engine.copy_from_slice(&self.engine.counters().dropped);
         report.gauges.flows = self.engine.flow_count() as u64;
         report.gauges.tcp_flows = self.engine.tcp_flow_count() as u64;
+        report.gauges.asleep = self.engine.asleep_count() as u64;
         report.gauges.half_open = self.engine.half_open_count() as u64;
         report.gauges.udp_flows = self.engine.udp_flow_count() as u64;
         report.gauges.fragments_held = self.reassembler.as_ref().map_or(0, |r| r.held());

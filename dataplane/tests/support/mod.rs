@@ -14,6 +14,7 @@ use dataplane::policy::{Action, Policy, Rule};
 use dataplane::report::Report;
 use dataplane::settings::{
     CongestionControl, EalOptions, Limits, Network, PortSettings, Service, Services, Settings, Steering,
+    SynCookies,
 };
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -293,6 +294,8 @@ pub fn settings(devices: &[String]) -> Settings {
         tcp_buffer_size: 16_384,
         tcp_idle_timeout: Duration::from_secs(7200),
         tcp_halfopen_idle_timeout: Duration::from_secs(7200),
+        tcp_sleep_after: Some(Duration::from_secs(5)),
+        syn_cookies: SynCookies::Auto,
         tcp_user_timeout: Duration::from_secs(120),
         tcp_fin_wait_timeout: Duration::from_secs(60),
         tcp_time_wait: Duration::from_secs(10),

@@ -37,8 +37,11 @@ pub struct WorkerRow {
     pub steered_in: u64,
     /// Flows.
     pub flows: u64,
-    /// TCP flows with a live stack.
+    /// TCP flows, live and asleep.
     pub tcp_flows: u64,
+    /// TCP flows asleep: without a stack until there is something to do.
+    #[serde(default)]
+    pub asleep: u64,
     /// TCP flows in the handshake.
     pub half_open: u64,
     /// UDP flows.
@@ -126,6 +129,9 @@ pub struct FlowRow {
     pub vlan: u16,
     /// State as RFC 9293 names it, or `UDP`.
     pub state: String,
+    /// Without a stack until there is something to do.
+    #[serde(default)]
+    pub asleep: bool,
     /// Name of its service.
     pub service: String,
     /// Since its first packet.

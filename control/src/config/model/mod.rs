@@ -17,7 +17,7 @@ pub use port::{Device, Offloads, Port, Steering, Toggle, Vdev, Vlan};
 pub use resources::{Idle, IdleMode, Limits, Mempool};
 pub use service::{Action, Match, Protocol, Service};
 pub use start::{Eal, EalLogLevel, Hugepages, Workers};
-pub use transport::{Congestion, Tcp, Udp};
+pub use transport::{Congestion, SynCookies, Tcp, Udp};
 
 use super::section::section;
 use super::spec::{default, required};

@@ -25,8 +25,12 @@ section! {
     pub struct Limits {
         /// Flows of a worker, TCP and UDP together; UDP may take at most half. Reaching it refuses new flows.
         "flows" flows: u32 = default(65_536).range(16..=8_388_608);
+        /// TCP flows of a worker that have a stack and buffers; the others sleep until there is something to do. The default is not more than `flows`.
+        "live" live: u32 = default(65_536).range(16..=1_048_576);
         /// TCP flows of a worker whose handshake is not finished. The default is not more than `flows`.
         "half_open" half_open: u32 = default(8192).range(16..=8_388_608);
+        /// Those among them that come from one source (an IPv4 address or an IPv6 /64), roughly; 0 for no limit. What is more is answered by SYN cookies.
+        "half_open_per_source" half_open_per_source: u32 = default(256).range(0..=65_535);
         /// Neighbours (ARP and ND), in one table for all workers. Rounded up to a power of two.
         "neighbours" neighbours: u32 = default(4096).range(16..=65_536);
         /// Datagrams a worker reassembles at a time.
@@ -47,10 +51,16 @@ section! {
 }
 
 impl Limits {
-    /// What `half_open` is where it is not given: its default, but not more than `flows`.
+    /// What `half_open` and `live` are where they are not given: their defaults, but not more than `flows`.
     #[must_use]
-    pub fn derived_half_open(&self) -> u32 {
-        Self::placeholder().half_open.min(self.flows)
+    pub fn derived(&self) -> [(&'static str, u32); 2] {
+        let default = Self::placeholder();
+        [("half_open", default.half_open.min(self.flows)), ("live", default.live.min(self.flows))]
+    }
+
+    /// The value of one of [`Limits::derived`].
+    pub fn derived_mut(&mut self, key: &str) -> &mut u32 {
+        if key == "live" { &mut self.live } else { &mut self.half_open }
     }
 }
 

@@ -18,6 +18,18 @@ choice! {
     }
 }
 
+choice! {
+    /// When SYNs are answered by cookies.
+    pub enum SynCookies {
+        /// Where half of `limits.half_open` or `limits.half_open_per_source` is reached.
+        Auto = "auto",
+        /// Never: beyond the limits SYNs are dropped.
+        Off = "off",
+        /// Every SYN.
+        Always = "always",
+    }
+}
+
 section! {
     /// TCP of terminated flows.
     pub struct Tcp {
@@ -29,6 +41,10 @@ section! {
         "halfopen_idle_timeout" halfopen_idle_timeout: Duration = default(Duration::from_secs(7200)).range(seconds(1)..=seconds(604_800));
         /// How often a SYN-ACK is sent again before the handshake is given up.
         "synack_retries" synack_retries: u32 = default(5).range(0..=15);
+        /// Whether SYNs are answered without remembering them (RFC 4987): `auto` under pressure. Flows opened so have no window scaling.
+        "syn_cookies" syn_cookies: SynCookies = default(SynCookies::Auto);
+        /// An established flow with nothing under way gives up its stack and buffers after this time without a packet, until there is something again; 0 s for never.
+        "sleep_after" sleep_after: Duration = default(Duration::from_secs(5)).range(seconds(0)..=seconds(86_400));
         /// Sent data that stays unacknowledged this long aborts the flow (RFC 9293, 3.8.3).
         "user_timeout" user_timeout: Duration = default(Duration::from_secs(120)).range(seconds(1)..=seconds(86_400));
         /// A flow that has sent everything and its FIN (FIN-WAIT-2) is closed after this time without a packet from the peer.

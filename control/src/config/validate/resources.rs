@@ -97,27 +97,27 @@ fn memory(checker: &mut Checker<'_>) {
     }
 }
 
-/// Every flow a worker may have gets a receive and a send buffer at the start, as address space: pages cost memory once
+/// Every live flow a worker may have gets a receive and a send buffer at the start, as address space: pages cost memory once
 /// they are touched.
 fn address_space(checker: &mut Checker<'_>) {
-    if !["limits.flows", "tcp.buffer_size", "workers"].iter().all(|path| checker.usable(path)) {
+    if !["limits.flows", "limits.live", "tcp.buffer_size", "workers"].iter().all(|path| checker.usable(path))
+    {
         return;
     }
     let config = checker.config;
-    let (workers, flows) = (config.workers.cpus.len() as u64, u64::from(config.limits.flows));
+    let (workers, flows) = (config.workers.cpus.len() as u64, u64::from(config.limits.live));
     let buffer = config.tcp.buffer_size.bytes();
-    // At most 2^7 * 2^23 * 2 * 2^24: fits.
+    // At most 2^7 * 2^20 * 2 * 2^24: fits.
     let sum = workers * flows * 2 * buffer;
     let memory = checker.host.memory.filter(|_| checker.host.strict);
-    let at = if checker.given("tcp.buffer_size") && !checker.given("limits.flows") {
-        "tcp.buffer_size"
-    } else {
-        "limits.flows"
-    };
-    let what = format!("{workers} x {flows} flows with two buffers of {buffer} bytes reserve {}", gib(sum));
+    let given =
+        ["limits.live", "limits.flows", "tcp.buffer_size"].into_iter().find(|path| checker.given(path));
+    let at = given.unwrap_or("limits.live");
+    let what =
+        format!("{workers} x {flows} live flows with two buffers of {buffer} bytes reserve {}", gib(sum));
     let fits = |most: u64| {
         let flows = most / (workers * 2 * buffer);
-        format!("write `flows: {}` or less, or a smaller `tcp.buffer_size`", flows.max(16))
+        format!("write `live: {}` or less, or a smaller `tcp.buffer_size`", flows.max(16))
     };
     if sum > MOST_ADDRESS_SPACE {
         let what = format!("{what} of address space, a process has {}", gib(MOST_ADDRESS_SPACE));
@@ -149,6 +149,11 @@ fn gib(bytes: u64) -> String {
 
 fn limits(checker: &mut Checker<'_>) {
     let limits = &checker.config.limits;
+    if limits.live > limits.flows && checker.usable("limits") {
+        let what = format!("{} flows with a stack, but only {} flows", limits.live, limits.flows);
+        let instead = format!("write {} or less, or raise `limits.flows`", limits.flows);
+        checker.error("limits.live", what, instead);
+    }
     if limits.half_open > limits.flows && checker.usable("limits") {
         let what = format!("{} half-open flows, but only {} flows", limits.half_open, limits.flows);
         let instead = format!("write {} or less, or raise `limits.flows`", limits.flows);

@@ -19,12 +19,13 @@ pub(super) const FAMILIES: &[Family] = &[
         out.count(&[reason], s.total(|r| r.drops.get(index).copied().unwrap_or(0)));
     }),
     family!(Gauge "flows" ["worker", "kind"] "flows",
-    "Flows: `tcp` with a live stack, `udp`, and `half_open`, which are TCP flows in the handshake.",
+    "Flows: `tcp`, among them `half_open` in the handshake and `asleep` without a stack, and `udp`.",
     |s, out| for (worker, report) in s.reports() {
         let (worker, gauges) = (worker.to_string(), &report.gauges);
         out.count(&[&worker, "tcp"], gauges.tcp_flows);
         out.count(&[&worker, "udp"], gauges.udp_flows);
         out.count(&[&worker, "half_open"], gauges.half_open);
+        out.count(&[&worker, "asleep"], gauges.asleep);
     }),
     family!(Gauge "flow_table_entries" ["worker"] "flows", "Places taken in the flow table, TIME-WAIT included.",
         |s, out| out.workers(s, |r| r.gauges.flows)),
@@ -40,6 +41,17 @@ pub(super) const FAMILIES: &[Family] = &[
     }),
     family!(Counter "tcp_established_total" [] "flows", "TCP flows that finished their handshake.",
         |s, out| sum(s, out, |r| r.engine.tcp_established)),
+    family!(Counter "tcp_slept_total" [] "flows", "TCP flows that gave up their stack for having nothing to do.",
+        |s, out| sum(s, out, |r| r.engine.tcp_slept)),
+    family!(Counter "tcp_woken_total" [] "flows", "TCP flows that got it back.",
+        |s, out| sum(s, out, |r| r.engine.tcp_woken)),
+    family!(Counter "syn_cookies_total" ["event"] "",
+    "SYN cookies: `sent`, `accepted` (came back and opened a flow), `failed` (a segment of no flow that brought none back).",
+    |s, out| {
+        out.count(&["sent"], s.total(|r| r.engine.syn_cookies_sent));
+        out.count(&["accepted"], s.total(|r| r.engine.syn_cookies_accepted));
+        out.count(&["failed"], s.total(|r| r.engine.syn_cookies_failed));
+    }),
     family!(Counter "tcp_retransmits_total" [] "segments", "TCP segments sent again.",
         |s, out| sum(s, out, |r| r.engine.tcp_retransmits)),
     family!(Counter "tcp_rst_sent_total" [] "segments", "TCP resets sent.",
