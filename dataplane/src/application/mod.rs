@@ -108,6 +108,19 @@ pub enum FlowState {
     Done,
 }
 
+impl FlowState {
+    /// Whether it says no more than [`FlowState::New`] does.
+    #[inline]
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        match self {
+            FlowState::New => true,
+            FlowState::Http(session) => session.between_requests(),
+            FlowState::Chargen(_) | FlowState::Done => false,
+        }
+    }
+}
+
 /// An application as configuration describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Spec {

@@ -4,7 +4,7 @@
 //! answer to the packet at hand goes back to the station that sent it, and what a flow sends later to the station
 //! its last packet came from.
 
-use crate::application::{AppCounters, Application, FlowState, Reply, Stream};
+use crate::application::{AppCounters, Application, Reply, Stream};
 use crate::frame::{self, ethertype};
 use crate::neighbour::Mac;
 use crate::policy::Action;
@@ -12,6 +12,7 @@ use crate::report::{PortCounters, WorkerCounters};
 use crate::settings::Services;
 use crate::worker::network::Side;
 use crate::worker::outbox::Outbox;
+use crate::worker::states::{Kept, States};
 use arrayvec::ArrayVec;
 use dpdk_ffi::mbuf::{L4Checksum, Mbuf, TxOffload};
 use dpdk_ffi::mempool::Mempool;
@@ -35,7 +36,7 @@ struct Companion {
     service: u16,
     /// Which entry of `Context::editions` it was opened under.
     edition: u16,
-    state: FlowState,
+    state: Kept,
 }
 
 /// Services as they were exchanged, for as long as a flow opened under them lives.
@@ -55,6 +56,7 @@ pub(crate) struct Context {
     editions: Vec<Option<Edition>>,
     current: u16,
     companions: Vec<Companion>,
+    states: States,
     /// The station the packet at hand came from.
     pub(crate) sender: Mac,
     turn: Turn,
@@ -90,6 +92,7 @@ impl Context {
             editions: vec![Some(Edition { services, flows: 0 })],
             current: 0,
             companions: Vec::with_capacity(flows),
+            states: States::new(flows),
             sender: Mac::default(),
             turn: Turn::Answering,
         }
@@ -271,23 +274,21 @@ impl Callbacks for Context {
         while self.companions.len() <= id.index() {
             self.companions.push(Companion::default());
         }
-        self.companions[id.index()] = Companion {
-            mac: self.sender,
-            service: user as u16,
-            edition: self.current,
-            state: FlowState::New,
-        };
+        self.companions[id.index()] =
+            Companion { mac: self.sender, service: user as u16, edition: self.current, state: Kept::Blank };
         if let Some(edition) = &mut self.editions[usize::from(self.current)] {
             edition.flows += 1;
         }
     }
 
     fn l4_rx(&mut self, conn: &mut Conn<'_>) {
-        let Self { companions, editions, services, sender, .. } = self;
+        let Self { companions, editions, services, sender, states, .. } = self;
         let companion = &mut companions[conn.id().index()];
         companion.mac = *sender;
         if let Some((application, counters)) = behind(editions, services, companion) {
-            application.on_tcp(&mut companion.state, &mut TcpStream(conn), counters);
+            states.with(&mut companion.state, |state| {
+                application.on_tcp(state, &mut TcpStream(conn), counters)
+            });
         }
     }
 
@@ -302,7 +303,7 @@ impl Callbacks for Context {
 
     fn l4_closed(&mut self, id: FlowId, _: &FlowKey, _: u64, _: CloseReason) {
         let companion = &mut self.companions[id.index()];
-        companion.state = FlowState::New;
+        self.states.release(&mut companion.state);
         let slot = usize::from(companion.edition);
         if let Some(edition) = &mut self.editions[slot] {
             edition.flows -= 1;
@@ -397,5 +398,16 @@ impl Reply for UdpReply<'_, '_> {
     }
     fn max_len(&self) -> usize {
         self.0.max_len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What each flow costs beside the engine's record, whether it sleeps or not.
+    #[test]
+    fn size() {
+        assert!(size_of::<Companion>() <= 20, "{}", size_of::<Companion>());
     }
 }

@@ -11,6 +11,7 @@ mod local;
 mod network;
 mod outbox;
 mod rings;
+mod states;
 
 pub(crate) use clock::Clock;
 pub(crate) use context::Context;

@@ -106,9 +106,9 @@ impl Session {
         self.step_by_step(http, stream, counters)
     }
 
-    /// Nothing is half done: the next byte is the first one of a request.
+    /// Nothing is half done: the next byte is the first one of a request, and a new session would do.
     #[inline]
-    fn between_requests(&self) -> bool {
+    pub(in super::super) fn between_requests(&self) -> bool {
         let fresh = self.request.stage == Stage::RequestLine && self.request.used == 0;
         fresh && self.seen == 0 && self.sending.is_none()
     }
