@@ -186,9 +186,8 @@ impl<B> L3l4<B> {
     pub(super) fn acknowledge_record<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, index: u32) -> bool {
         let record = &self.records[index as usize];
         let (key, seq, ack, window) = (record.key, record.snd_nxt, record.rcv_nxt, record.window);
-        // The caller has forgotten what it kept for a connection in TIME-WAIT.
-        let id = (record.kind == Kind::Asleep).then_some(record.id(index));
-        self.emit(cb, &key, id, |room| reply::segment(room, &key, seq, ack, flags::ACK, window))
+        // It answers the packet at hand, so it goes back where that came from.
+        self.emit(cb, &key, None, |room| reply::segment(room, &key, seq, ack, flags::ACK, window))
     }
 
     /// Answers a segment that belongs to no connection with an RST, if the limit allows.
