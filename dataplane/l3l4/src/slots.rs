@@ -24,6 +24,26 @@ unsafe fn lend<T>(mut memory: NonNull<[T]>) -> &'static mut [T] {
     unsafe { memory.as_mut() }
 }
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// How the rings of one slot lie in memory.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    /// From the receive ring's start to the transmit ring's.
+    tx: usize,
+    /// From one slot's to the next one's.
+    stride: usize,
+}
+
+/// Each ring begins a cache line of its own, and an odd number of lines behind the one before: rings have sizes near
+/// powers of two, and their fronts, which is where most of them are used, would all fall into the same few sets.
+fn layout(rx_ring: usize, tx_ring: usize) -> Layout {
+    let odd = |bytes: usize| (bytes.div_ceil(LINE) | 1) * LINE;
+    let tx = odd(rx_ring);
+    Layout { tx, stride: odd(tx + tx_ring.div_ceil(LINE) * LINE) }
+}
+
 /// What every stack of an engine is made with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
@@ -39,6 +59,7 @@ pub(crate) struct Slots {
     free: Vec<u32>,
     limit: usize,
     shape: Shape,
+    layout: Layout,
     /// Base of each chunk of rings, from the vectors below.
     bases: Vec<*mut u8>,
     /// Owns the rings; never looked into, so that the lent parts stay the only access.
@@ -47,9 +68,9 @@ pub(crate) struct Slots {
 
 impl Slots {
     pub(crate) fn new(limit: usize, shape: Shape) -> Self {
-        let slot = shape.rx_ring + shape.tx_ring;
+        let layout = layout(shape.rx_ring, shape.tx_ring);
         let mut chunks: Vec<Vec<u8>> = (0..limit.div_ceil(SLOTS_PER_CHUNK))
-            .map(|chunk| vec![0; slot * SLOTS_PER_CHUNK.min(limit - chunk * SLOTS_PER_CHUNK)])
+            .map(|chunk| vec![0; layout.stride * SLOTS_PER_CHUNK.min(limit - chunk * SLOTS_PER_CHUNK)])
             .collect();
         let bases = chunks.iter_mut().map(|chunk| chunk.as_mut_ptr()).collect();
         Self {
@@ -57,6 +78,7 @@ impl Slots {
             free: Vec::with_capacity(limit),
             limit,
             shape,
+            layout,
             bases,
             _chunks: chunks,
         }
@@ -70,11 +92,11 @@ impl Slots {
     fn rings(&self, slot: u32) -> (NonNull<[u8]>, NonNull<[u8]>) {
         let Shape { rx_ring, tx_ring, .. } = self.shape;
         let (chunk, place) = (slot as usize / SLOTS_PER_CHUNK, slot as usize % SLOTS_PER_CHUNK);
-        let rx = self.bases[chunk].wrapping_add(place * (rx_ring + tx_ring));
+        let rx = self.bases[chunk].wrapping_add(place * self.layout.stride);
         let part = |start: *mut u8, len| {
             NonNull::new(ptr::slice_from_raw_parts_mut(start, len)).unwrap_or(NonNull::from(&mut []))
         };
-        (part(rx, rx_ring), part(rx.wrapping_add(rx_ring), tx_ring))
+        (part(rx, rx_ring), part(rx.wrapping_add(self.layout.tx), tx_ring))
     }
 
     /// Takes a slot and makes a closed socket in it; `None` where all are taken.
@@ -128,4 +150,18 @@ impl Slots {
 #[inline]
 pub(crate) fn socket<'a>(set: &'a mut SocketSet<'static>) -> &'a mut Socket<'static> {
     set.get_mut(SocketHandle::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rings_lie_apart_and_in_different_sets() {
+        for (rx, tx) in [(65_535, 64_240), (2048, 1460), (1 << 20, 1_047_240), (1, 1)] {
+            let Layout { tx: at, stride } = layout(rx, tx);
+            assert!(at >= rx && stride >= at + tx);
+            assert_eq!((at % LINE, at / LINE % 2, stride % LINE, stride / LINE % 2), (0, 1, 0, 1));
+        }
+    }
 }

@@ -3,6 +3,8 @@
 //! Invariant: the table is never more than half full (its size is fixed at twice the flow limit), so a probe is
 //! short and always ends at an empty cell; removal shifts back, so there are no tombstones to collect.
 
+use crate::prefetch::prefetch;
+
 /// Maps 32-bit hashes to 32-bit slot numbers. The caller compares keys.
 #[derive(Debug)]
 pub struct Table {
@@ -32,11 +34,10 @@ impl Table {
         self.len == 0
     }
 
-    /// Reads the cell of `hash`, to bring its cache line in before it is needed. Returns whether it is in use.
+    /// Has the cell of `hash` brought in before it is needed.
     #[inline]
-    #[must_use]
-    pub fn touch(&self, hash: u32) -> bool {
-        self.cells[hash as usize & self.mask] != 0
+    pub fn prefetch(&self, hash: u32) {
+        prefetch(&self.cells[hash as usize & self.mask]);
     }
 
     /// The slot filed under `hash` for which `is_same` says yes.

@@ -231,7 +231,7 @@ impl<B> L3l4<B> {
     #[must_use]
     pub fn prepare(&self, key: &FlowKey) -> u32 {
         let hash = self.hash.hash(key);
-        let _ = core::hint::black_box(self.table.touch(hash));
+        self.table.prefetch(hash);
         hash
     }
 
