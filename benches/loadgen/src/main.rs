@@ -51,21 +51,26 @@ fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("{error}\n{}", daemon::log_tail(&options.directory)))?;
     let rows = setup::with_link(args, &daemon, |bench| {
         let wanted = if args.scenario.is_empty() { &Scenario::ALL[..] } else { &args.scenario };
-        let mut rows: Vec<Row> = Vec::new();
+        let (mut rows, mut failed) = (Vec::<Row>::new(), Vec::new());
         for scenario in wanted {
             eprintln!("millrace-load: {}", scenario.name());
-            let mut row = bench.run(*scenario)?;
-            row.compare(&yardstick);
-            rows.push(row);
+            // The others are still worth having.
+            match bench.run(*scenario) {
+                Ok(mut row) => {
+                    row.compare(&yardstick);
+                    rows.push(row);
+                }
+                Err(error) => failed.push(format!("{}: {error}", scenario.name())),
+            }
         }
-        Ok(rows)
+        Ok((rows, failed))
     });
     let stopped = daemon.stop();
-    let rows = rows.map_err(|error| format!("{error}\n{}", daemon::log_tail(&options.directory)))?;
+    let (rows, failed) = rows.map_err(|error| format!("{error}\n{}", daemon::log_tail(&options.directory)))?;
     stopped?;
     print!("{}", report::table(&rows));
     if let Some(path) = &args.json {
         std::fs::write(path, serde_json::to_string_pretty(&rows)? + "\n")?;
     }
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
 }

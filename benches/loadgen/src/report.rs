@@ -8,8 +8,8 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// From this share of its time on, a side is called busy.
-const BUSY: f64 = 0.95;
+/// Below this share of its time, a side cannot have been the limit.
+const BUSY: f64 = 0.6;
 
 /// Latency at a share of the rate held, from the time operations were meant to begin.
 #[derive(Debug, Clone, Serialize)]
@@ -123,12 +123,18 @@ impl Row {
     }
 }
 
+/// Which side was the limit. Where CPU time was taken away from either, neither is busy all of the time: then the one
+/// that was clearly busier was.
 fn bound(server: f64, client: f64) -> &'static str {
-    match (server >= BUSY, client >= BUSY) {
-        (true, true) => "both",
-        (true, false) => "server",
-        (false, true) => "client",
-        (false, false) => "link",
+    const CLEARLY: f64 = 0.1;
+    if server.max(client) < BUSY {
+        "link"
+    } else if server > client + CLEARLY {
+        "server"
+    } else if client > server + CLEARLY {
+        "client"
+    } else {
+        "both"
     }
 }
 
@@ -202,8 +208,9 @@ mod tests {
     fn whoever_is_busy_is_the_limit() {
         assert_eq!(bound(1.0, 0.5), "server");
         assert_eq!(bound(0.5, 1.0), "client");
-        assert_eq!(bound(1.0, 1.0), "both");
-        assert_eq!(bound(0.1, 0.1), "link");
+        assert_eq!(bound(0.8, 0.4), "server");
+        assert_eq!(bound(1.0, 0.95), "both");
+        assert_eq!(bound(0.5, 0.1), "link");
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Effort {
     }
 
     pub(crate) fn quick() -> Self {
-        Self { times: times(60, 200), questions: 5, precision: 0.1, attempts: 1, flows: 20_000 }
+        Self { times: times(60, 200), questions: 6, precision: 0.08, attempts: 2, flows: 20_000 }
     }
 }
 

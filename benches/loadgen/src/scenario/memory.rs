@@ -4,6 +4,7 @@
 
 use super::{Bench, Scenario, open, saturate};
 use crate::load::{Load, Plan, Tcp};
+use crate::pace::Pace;
 use crate::procfs;
 use crate::report::Row;
 use std::io;
@@ -17,8 +18,13 @@ pub(super) fn run(bench: &mut Bench<'_>) -> io::Result<Row> {
     let flows = effort.flows;
     let mut load = Tcp::new(table, super::rate::http(Plan::KeepAlive { connections: flows }).0, rig.hz);
     open(rig, &mut load)?;
-    // In turn, so each connection has had its request by now.
     let (top, watched) = saturate(rig, daemon, &mut load, effort.times)?;
+    // Requests go to the connection that has been idle longest, so this many reach each.
+    load.set_pace(Some(Pace::new(0, f64::INFINITY, rig.hz)));
+    rig.until(&mut load, Duration::from_secs(3), |load| load.tally().counts.done >= u64::from(flows));
+    load.set_pace(None);
+    rig.drain(&mut load);
+    // ACKs that were put off, and what the daemon does when nothing happens.
     rig.until(&mut load, Duration::from_millis(100), |_| false);
     let after = resident(daemon.pid())?;
     let counts = load.tally().counts;
