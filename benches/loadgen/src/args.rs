@@ -42,10 +42,16 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 9465)]
     listen: u16,
     /// Virtual device of the appliance; `{}` stands for the directory.
-    #[arg(long, default_value = "net_memif0,role=server,socket={}/link.sock,socket-abstract=no,rsize=10,bsize=2048")]
+    #[arg(
+        long,
+        default_value = "net_memif0,role=server,socket={}/link.sock,socket-abstract=no,rsize=10,bsize=2048"
+    )]
     server_device: String,
     /// Virtual device of the generator.
-    #[arg(long, default_value = "net_memif0,role=client,socket={}/link.sock,socket-abstract=no,rsize=10,bsize=2048")]
+    #[arg(
+        long,
+        default_value = "net_memif0,role=client,socket={}/link.sock,socket-abstract=no,rsize=10,bsize=2048"
+    )]
     client_device: String,
 }
 
@@ -81,7 +87,8 @@ mod tests {
 
     #[test]
     fn devices_are_placed_in_the_directory() {
-        let args = Args::parse_from(["millrace-load", "--directory", "/", "--client-device", "net_x,path={}a"]);
+        let args =
+            Args::parse_from(["millrace-load", "--directory", "/", "--client-device", "net_x,path={}a"]);
         assert_eq!(args.client_device().unwrap(), "net_x,path=/a");
         assert!(args.daemon().unwrap().device.contains("role=server,socket=//link.sock"));
     }

@@ -170,7 +170,10 @@ mod tests {
         let step = conn.receive(&segment(0, 10, ACK, b"answer"));
         assert_eq!(step, Step::Progress { acked: 10, finished: false });
         assert_eq!((conn.rcv, conn.window, conn.owes_ack), (6, 400, true));
-        assert_eq!(conn.receive(&segment(6, 10, ACK | FIN, b"")), Step::Progress { acked: 0, finished: true });
+        assert_eq!(
+            conn.receive(&segment(6, 10, ACK | FIN, b"")),
+            Step::Progress { acked: 0, finished: true }
+        );
         assert_eq!(conn.rcv, 7);
         conn.state = State::Closing;
         conn.nxt += 1;
@@ -210,7 +213,10 @@ mod tests {
         let mut conn = open();
         conn.nxt = 10;
         assert_eq!(conn.receive(&segment(0, 11, ACK, b"")), Step::Progress { acked: 0, finished: false });
-        assert_eq!(conn.receive(&segment(0, u32::MAX, ACK, b"")), Step::Progress { acked: 0, finished: false });
+        assert_eq!(
+            conn.receive(&segment(0, u32::MAX, ACK, b"")),
+            Step::Progress { acked: 0, finished: false }
+        );
         assert_eq!(conn.una, 0);
     }
 

@@ -66,7 +66,8 @@ fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
         Ok((rows, failed))
     });
     let stopped = daemon.stop();
-    let (rows, failed) = rows.map_err(|error| format!("{error}\n{}", daemon::log_tail(&options.directory)))?;
+    let (rows, failed) =
+        rows.map_err(|error| format!("{error}\n{}", daemon::log_tail(&options.directory)))?;
     stopped?;
     print!("{}", report::table(&rows));
     if let Some(path) = &args.json {

@@ -23,7 +23,8 @@ impl Scheduled {
     /// The share of the time since `earlier` in which the thread wanted a CPU and had none.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn lost_since(self, earlier: Self) -> f64 {
-        let (ran, waited) = (self.ran.saturating_sub(earlier.ran), self.waited.saturating_sub(earlier.waited));
+        let (ran, waited) =
+            (self.ran.saturating_sub(earlier.ran), self.waited.saturating_sub(earlier.waited));
         waited as f64 / (ran + waited).max(1) as f64
     }
 

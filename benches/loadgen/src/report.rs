@@ -158,8 +158,21 @@ pub(crate) fn table(rows: &[Row]) -> String {
     let _ = writeln!(
         text,
         "{:<12} {:>9} {:<16} {:>9} {:>7} {:>9} {:>8} {:>7} {:>7} {:>7} {:>9} {:>9} {:>7} {:>8} {:>6}",
-        "scenario", "held", "unit", "saturated", "failed", "cycles/op", "pkts/op", "server", "client", "bound",
-        "alone", "cpu lost", "wrong", "nginx", "ratio"
+        "scenario",
+        "held",
+        "unit",
+        "saturated",
+        "failed",
+        "cycles/op",
+        "pkts/op",
+        "server",
+        "client",
+        "bound",
+        "alone",
+        "cpu lost",
+        "wrong",
+        "nginx",
+        "ratio"
     );
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".into());
     for row in rows {
@@ -183,7 +196,11 @@ pub(crate) fn table(rows: &[Row]) -> String {
             or_dash(row.ratio.map(|ratio| format!("{ratio:.1}x"))),
         );
     }
-    let _ = writeln!(text, "\n{:<12} {:>6} {:>10} {:>10} {:>10}  microseconds from the intended time", "latency", "load", "p50", "p99", "p99.9");
+    let _ = writeln!(
+        text,
+        "\n{:<12} {:>6} {:>10} {:>10} {:>10}  microseconds from the intended time",
+        "latency", "load", "p50", "p99", "p99.9"
+    );
     for row in rows {
         for latency in &row.latency {
             let _ = writeln!(
@@ -215,9 +232,6 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        assert_eq!(
-            [0.5, 123.4, 12_345.0, 2_345_678.0].map(short),
-            ["0.50", "123", "12.3 k", "2.35 M"]
-        );
+        assert_eq!([0.5, 123.4, 12_345.0, 2_345_678.0].map(short), ["0.50", "123", "12.3 k", "2.35 M"]);
     }
 }

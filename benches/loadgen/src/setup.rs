@@ -35,8 +35,10 @@ pub(crate) fn with_link<T>(
         ..EalOptions::default()
     })?;
     core_affinity::set_for_current(core_affinity::CoreId { id: args.client_cpu });
-    let pool = Mempool::new(&eal, "load", &MempoolOptions { mbufs: 16383, cache: 512, ..Default::default() })?;
-    let port = Port::configure(&eal, find_port(&eal, &name)?, &PortOptions::default(), &[pool.clone()])?;
+    let pool =
+        Mempool::new(&eal, "load", &MempoolOptions { mbufs: 16383, cache: 512, ..Default::default() })?;
+    let port =
+        Port::configure(&eal, find_port(&eal, &name)?, &PortOptions::default(), std::slice::from_ref(&pool))?;
     let mut port = port.start()?;
     let (Some(rx), Some(tx)) = (port.take_rx_queue(0), port.take_tx_queue(0)) else {
         return Err("the link has no queues".into());

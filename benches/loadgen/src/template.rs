@@ -3,7 +3,9 @@
 //! Invariant: whatever fields are filled in, the checksums of the result are right.
 
 use crate::checksum::Sum;
-use crate::wire::{self, CLIENT_MAC, ETHERNET, L4, MSS, SERVER, SERVER_MAC, TCP, TCP_PAYLOAD, UDP, UDP_PAYLOAD, flag};
+use crate::wire::{
+    self, CLIENT_MAC, ETHERNET, L4, MSS, SERVER, SERVER_MAC, TCP, TCP_PAYLOAD, UDP, UDP_PAYLOAD, flag,
+};
 
 /// Shift of the window we announce.
 const WINDOW_SCALE: u8 = 7;
@@ -151,7 +153,9 @@ mod tests {
 
     #[test]
     fn segments_carry_right_checksums_and_their_fields() {
-        for (flags, payload) in [(flag::SYN, &b""[..]), (flag::ACK, b""), (flag::ACK | flag::PSH, b"GET / odd")] {
+        for (flags, payload) in
+            [(flag::SYN, &b""[..]), (flag::ACK, b""), (flag::ACK | flag::PSH, b"GET / odd")]
+        {
             let template = Template::tcp(80, flags, payload);
             let mut room = [0xee; 200];
             let n = usize::from(template.write_segment(&mut room, 70_000, 0xfedc_ba98, 0x8000_0001));
@@ -172,7 +176,9 @@ mod tests {
             let mut room = [0; 64];
             assert_eq!(template.write_datagram(&mut room, 5, sent), 60);
             let mut frame = back(room[..60].to_vec());
-            assert!(matches!(parse(&frame, true), Some(Packet::Udp(5, payload)) if stamp(payload) == Some(sent)));
+            assert!(
+                matches!(parse(&frame, true), Some(Packet::Udp(5, payload)) if stamp(payload) == Some(sent))
+            );
             frame[UDP_PAYLOAD + 3] ^= 1;
             assert_eq!(parse(&frame, true), None);
             assert_eq!(stamp(&frame[UDP_PAYLOAD..]), None);

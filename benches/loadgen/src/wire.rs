@@ -168,15 +168,8 @@ mod tests {
 
     #[test]
     fn the_window_scale_is_found_among_other_options() {
-        let segment = |options| Segment {
-            slot: 0,
-            seq: 0,
-            ack: 0,
-            flags: 0,
-            window: 0,
-            options,
-            payload: &[],
-        };
+        let segment =
+            |options| Segment { slot: 0, seq: 0, ack: 0, flags: 0, window: 0, options, payload: &[] };
         assert_eq!(segment(&[2, 4, 5, 180, 1, 3, 3, 7]).window_scale(), 7);
         assert_eq!(segment(&[3, 3, 99, 0]).window_scale(), 14);
         for none in [&[][..], &[0, 3, 3, 7], &[2, 4, 5, 180], &[2, 9, 0], &[8, 0, 0], &[3, 3]] {

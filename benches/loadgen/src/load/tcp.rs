@@ -58,8 +58,7 @@ fn coarse(now: u64) -> u32 {
 impl<'t> Tcp<'t> {
     /// A load that does nothing yet but open the connections it keeps; `hz` is the rate of the clock.
     pub(crate) fn new(table: &'t mut Table, script: Script, hz: u64) -> Self {
-        let times =
-            Times { resend: coarse(hz / 5), delay: coarse(hz / 25), pass: coarse(hz / 200) };
+        let times = Times { resend: coarse(hz / 5), delay: coarse(hz / 25), pass: coarse(hz / 200) };
         let kept = script.plan.connections() as usize;
         Self {
             table,
