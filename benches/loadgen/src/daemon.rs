@@ -60,6 +60,7 @@ ports:
     device: {device}
     mac: \"{mac}\"
     addresses: [10.64.0.1/16]
+    offloads: {{checksum: off}}
 services:
   - {{name: web, match: {{protocol: tcp, port: {http}}}, action: terminate, application: {{http: {{body: {BODY:?}}}}}}}
   - {{name: echo, match: {{port: {echo}}}, action: terminate, application: echo}}

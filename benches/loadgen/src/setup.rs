@@ -26,7 +26,10 @@ pub(crate) fn with_link<T>(
 ) -> Result<T, Box<dyn Error>> {
     let device = args.client_device()?;
     let name = device.split(',').next().unwrap_or_default().to_owned();
+    // vhost-user hands each piece of memory over as a file, and takes only a few of them.
+    let extra = if args.hugepages { vec!["--single-file-segments".to_owned()] } else { Vec::new() };
     let eal = Eal::init(&EalOptions {
+        extra,
         hugepages: if args.hugepages { Hugepages::InMemory } else { Hugepages::None },
         memory_mb: 256,
         vdevs: vec![device],
