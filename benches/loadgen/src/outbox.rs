@@ -2,7 +2,7 @@
 //!
 //! Invariant: new operations begin only while there is [`Outbox::room`], so what the link does not take holds the
 //! generator back instead of being lost. Answers to what was received may use the rest; what does not fit even there is
-//! counted and left to the retransmission timer.
+//! left to the retransmission timer.
 
 use crate::link::{BACKLOG, Link, Queue};
 use crate::template::Template;
@@ -18,15 +18,13 @@ pub(crate) struct Outbox {
     pool: Mempool,
     fresh: ArrayVec<Mbuf, BURST>,
     queue: Queue,
-    /// Packets for which there was no place or no buffer.
-    pub(crate) lost: u64,
     /// Flushes after which the link had left something over.
     pub(crate) held_back: u64,
 }
 
 impl Outbox {
     pub(crate) fn new(pool: Mempool) -> Self {
-        Self { pool, fresh: ArrayVec::new(), queue: ArrayVec::new(), lost: 0, held_back: 0 }
+        Self { pool, fresh: ArrayVec::new(), queue: ArrayVec::new(), held_back: 0 }
     }
 
     /// How many packets may be added for new operations.
@@ -60,7 +58,6 @@ impl Outbox {
             self.queue.push(mbuf);
             return true;
         }
-        self.lost += 1;
         false
     }
 

@@ -67,10 +67,10 @@ impl Load for Datagrams {
         let Some(mut pace) = self.pace else { return };
         while out.room() > 0 && (!self.echo || self.outstanding() < WINDOW) {
             let Some(intended) = pace.take(now) else { break };
-            out.datagram(&self.template, self.client, intended);
+            let queued = out.datagram(&self.template, self.client, intended);
             self.client = (self.client + 1) % CLIENTS;
             self.tally.counts.begun += 1;
-            if !self.echo {
+            if queued && !self.echo {
                 self.tally.done(intended, now);
             }
         }
