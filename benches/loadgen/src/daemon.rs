@@ -66,7 +66,7 @@ services:
   - {{name: echo, match: {{port: {echo}}}, action: terminate, application: echo}}
   - {{name: discard, match: {{protocol: tcp, port: {discard}}}, action: terminate, application: discard}}
   - {{name: chargen, match: {{protocol: tcp, port: {chargen}}}, action: terminate, application: chargen}}
-limits: {{flows: 1048576, half_open: 65536}}
+limits: {{flows: 1048576, half_open: 65536, half_open_per_source: 0}}
 idle: {{mode: busy}}
 metrics: {{listen: \"127.0.0.1:{listen}\"}}
 admin: {{socket: {directory}/admin.sock}}
