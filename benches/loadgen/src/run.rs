@@ -131,13 +131,18 @@ impl<L: Link> Rig<L> {
         }
         let (first, held_back) = (load.tally().counts, self.out.held_back);
         let (began, mut turns, mut busy) = (now, 0u64, 0);
-        while now < to {
+        // At least once, and by the clock: this thread may have been off its CPU for longer than the interval.
+        loop {
             let moved = self.turn(load, now);
             let next = tsc();
             turns += 1;
             busy += if moved > 0 { next - now } else { 0 };
             now = next;
+            if now >= to {
+                break;
+            }
         }
+        let elapsed = now.saturating_sub(began).max(1) as f64;
         let last = load.tally().counts;
         let held_back = self.out.held_back - held_back;
         // The load goes on, so that what is measured does not get easier towards its end.
@@ -154,8 +159,8 @@ impl<L: Link> Rig<L> {
             meant,
             done,
             counts: last - first,
-            seconds: (to - began) as f64 / self.hz as f64,
-            busy: busy as f64 / (to - began) as f64,
+            seconds: elapsed / self.hz as f64,
+            busy: busy as f64 / elapsed,
             held_back: held_back as f64 / turns.max(1) as f64,
             latency: load.tally().latency.clone(),
         }
