@@ -21,6 +21,14 @@ bench:
     scripts/test budgets
     cargo bench --workspace
 
+# Measure: connections, requests, datagrams, bulk, latency, memory. See docs/benchmarking.md.
+load *options:
+    scripts/bench {{options}}
+
+# Two revisions by instructions executed: just compare main HEAD
+compare *revisions:
+    scripts/bench-compare {{revisions}}
+
 # Build and start on conf/quickstart.yaml, or on a configuration of your own.
 run *conf:
     scripts/run {{conf}}

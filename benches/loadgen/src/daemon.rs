@@ -1,0 +1,204 @@
+//! The appliance under load: its configuration, its process, its metrics.
+//!
+//! Invariant: the process ends with this one: the kernel is told to stop it when its parent is gone.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// TCP and UDP ports of the configuration.
+pub(crate) mod port {
+    pub(crate) const ECHO: u16 = 7;
+    pub(crate) const DISCARD: u16 = 9;
+    pub(crate) const CHARGEN: u16 = 19;
+    pub(crate) const HTTP: u16 = 80;
+    /// No service.
+    pub(crate) const NOBODY: u16 = 9999;
+}
+
+/// What the HTTP service answers.
+pub(crate) const BODY: &str = "hello from millrace\n";
+/// A worker leaves its numbers every 100 ms.
+const SETTLE: Duration = Duration::from_millis(220);
+
+/// What the daemon is started with.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) program: PathBuf,
+    pub(crate) cpu: usize,
+    pub(crate) listen: u16,
+    pub(crate) hugepages: bool,
+    /// Directory for socket, configuration and log.
+    pub(crate) directory: PathBuf,
+    /// The virtual device.
+    pub(crate) device: String,
+}
+
+/// A running daemon.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    child: Child,
+    listen: u16,
+}
+
+/// The configuration of the run.
+fn configuration(options: &Options) -> String {
+    let Options { cpu, listen, hugepages, directory, device, .. } = options;
+    let directory = directory.display();
+    let mac = crate::wire::SERVER_MAC.map(|byte| format!("{byte:02x}")).join(":");
+    format!(
+        "workers: [{cpu}]
+eal: {{hugepages: {hugepages}, memory_mb: 512, file_prefix: millrace-bench}}
+mempool: {{mbufs: 32768, cache: 512}}
+ports:
+  - name: link
+    device: {device}
+    mac: \"{mac}\"
+    addresses: [10.64.0.1/16]
+    offloads: {{checksum: off}}
+services:
+  - {{name: web, match: {{protocol: tcp, port: {http}}}, action: terminate, application: {{http: {{body: {BODY:?}}}}}}}
+  - {{name: echo, match: {{port: {echo}}}, action: terminate, application: echo}}
+  - {{name: discard, match: {{protocol: tcp, port: {discard}}}, action: terminate, application: discard}}
+  - {{name: chargen, match: {{protocol: tcp, port: {chargen}}}, action: terminate, application: chargen}}
+limits: {{flows: 1048576, half_open: 65536, half_open_per_source: 0}}
+idle: {{mode: busy}}
+metrics: {{listen: \"127.0.0.1:{listen}\"}}
+admin: {{socket: {directory}/admin.sock}}
+log: {{level: warn}}
+shutdown: {{drain: 0s}}
+",
+        http = port::HTTP,
+        echo = port::ECHO,
+        discard = port::DISCARD,
+        chargen = port::CHARGEN,
+    )
+}
+
+impl Daemon {
+    /// Starts the daemon and waits until it serves its metrics.
+    pub(crate) fn start(options: &Options) -> io::Result<Self> {
+        let file = options.directory.join("millrace.yaml");
+        fs::write(&file, configuration(options))?;
+        // A socket that an earlier run left behind would be taken for one in use.
+        let _ = fs::remove_file(options.directory.join("link.sock"));
+        let log = fs::File::create(options.directory.join("millrace.log"))?;
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "TERM", "--"])
+            .arg(&options.program)
+            .arg("run")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        let mut daemon = Self { child, listen: options.listen };
+        let end = Instant::now() + Duration::from_secs(30);
+        loop {
+            if let Some(status) = daemon.child.try_wait()? {
+                return Err(io::Error::other(format!("{} ended: {status}", options.program.display())));
+            }
+            if daemon.metrics().is_ok() {
+                return Ok(daemon);
+            }
+            if Instant::now() >= end {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "no metrics within 30 s"));
+            }
+            sleep(Duration::from_millis(100));
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its numbers once the last packets are in them.
+    pub(crate) fn settled(&self) -> io::Result<Metrics> {
+        sleep(SETTLE);
+        self.metrics()
+    }
+
+    fn metrics(&self) -> io::Result<Metrics> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.listen))?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(Metrics::parse(&text))
+    }
+
+    /// Stops it and waits.
+    pub(crate) fn stop(mut self) -> io::Result<()> {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status()?;
+        let end = Instant::now() + Duration::from_secs(10);
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() >= end {
+                self.child.kill()?;
+                self.child.wait()?;
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "did not stop within 10 s"));
+            }
+            sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+/// The end of the daemon's log, for whoever has to say why it does not run.
+pub(crate) fn log_tail(directory: &Path) -> String {
+    let text = fs::read_to_string(directory.join("millrace.log")).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+/// Metrics by name, summed over their labels.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Metrics(BTreeMap<String, f64>);
+
+impl Metrics {
+    fn parse(text: &str) -> Self {
+        let mut sums = BTreeMap::new();
+        for line in text.lines().filter(|line| line.starts_with("millrace_")) {
+            let name = line.split(['{', ' ']).next().unwrap_or_default();
+            let value = line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+            *sums.entry(name.trim_start_matches("millrace_").to_owned()).or_default() += value.unwrap_or(0.0);
+        }
+        Self(sums)
+    }
+
+    /// How much a number, named without `millrace_`, has grown since `earlier`.
+    pub(crate) fn grown(&self, earlier: &Self, name: &str) -> f64 {
+        let of = |metrics: &Self| metrics.0.get(name).copied().unwrap_or(0.0);
+        of(self) - of(earlier)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Already reaped after `stop`; otherwise something went wrong, and it must not stay behind.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_summed_over_labels() {
+        let text = "HTTP/1.1 200 OK\r\n\r\n# TYPE millrace_drops_total counter\nmillrace_drops_total{reason=\"a b\"} 3\n\
+                    millrace_drops_total{reason=\"c\"} 4\nmillrace_up 1\nother 9\n";
+        let metrics = Metrics::parse(text);
+        assert!((metrics.grown(&Metrics::default(), "drops_total") - 7.0).abs() < 1e-9);
+        assert!(metrics.grown(&metrics, "drops_total").abs() < 1e-9);
+        assert!(metrics.grown(&Metrics::default(), "other").abs() < 1e-9);
+    }
+}

@@ -1,0 +1,189 @@
+//! The scenarios: what is measured, in which order, and what a row is made of.
+//!
+//! Invariant: a scenario leaves nothing behind: its connections are reset and the link is empty when the next begins.
+
+mod bulk;
+mod memory;
+mod rate;
+
+use crate::daemon::{Daemon, Metrics};
+use crate::link::{Link, PortLink};
+use crate::load::{Load, Table};
+use crate::procfs;
+use crate::report::Row;
+use crate::run::{Outcome, Rig, Times};
+use dpdk_ffi::mempool::Mempool;
+use std::io;
+use std::time::Duration;
+
+/// A scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Scenario {
+    /// Connect, one request, its answer, close.
+    Connections,
+    /// Requests over 256 connections that stay open.
+    Requests,
+    /// UDP datagrams and their echoes, in frames of 64 bytes.
+    UdpEcho,
+    /// UDP datagrams to a port without a service, in frames of 64 bytes.
+    Drops,
+    /// Millrace sends as fast as it can.
+    Send,
+    /// Millrace receives as fast as it can.
+    Receive,
+    /// Memory of connections that did one request and stay.
+    Memory,
+}
+
+impl Scenario {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Connections,
+        Self::Requests,
+        Self::UdpEcho,
+        Self::Drops,
+        Self::Send,
+        Self::Receive,
+        Self::Memory,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Requests => "requests",
+            Self::UdpEcho => "udp-echo",
+            Self::Drops => "drops",
+            Self::Send => "send",
+            Self::Receive => "receive",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+/// How thorough a run is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effort {
+    pub(crate) times: Times,
+    /// Rates a search may try.
+    pub(crate) questions: u32,
+    pub(crate) precision: f64,
+    /// How often a rate that was not held is tried before that is believed.
+    pub(crate) attempts: u32,
+    /// Connections of the memory scenario.
+    pub(crate) flows: u32,
+}
+
+impl Effort {
+    pub(crate) fn full() -> Self {
+        Self { times: times(200, 700), questions: 10, precision: 0.03, attempts: 2, flows: 50_000 }
+    }
+
+    pub(crate) fn quick() -> Self {
+        Self { times: times(60, 200), questions: 6, precision: 0.08, attempts: 2, flows: 20_000 }
+    }
+}
+
+fn times(warm_up: u64, interval: u64) -> Times {
+    Times {
+        warm_up: Duration::from_millis(warm_up),
+        interval: Duration::from_millis(interval),
+        grace: Duration::from_millis(5),
+    }
+}
+
+/// Everything a scenario needs.
+pub(crate) struct Bench<'a> {
+    pub(crate) rig: Rig<PortLink>,
+    pub(crate) daemon: &'a Daemon,
+    pub(crate) table: Table,
+    pub(crate) pool: Mempool,
+    pub(crate) effort: Effort,
+}
+
+/// What Millrace and the kernel counted while something ran.
+pub(crate) struct Watched {
+    before: Metrics,
+    after: Metrics,
+    lost: f64,
+    /// Seconds there was load.
+    loaded: f64,
+}
+
+impl Watched {
+    /// How much a metric grew.
+    pub(crate) fn grown(&self, name: &str) -> f64 {
+        self.after.grown(&self.before, name)
+    }
+
+    /// Seconds in turns that found packets, without the time the worker's CPU was taken away.
+    pub(crate) fn busy(&self) -> f64 {
+        self.grown("worker_busy_seconds_total") * (1.0 - self.lost)
+    }
+
+    /// The worker's share of time in turns that found packets, between the first and the last of them.
+    pub(crate) fn busy_share(&self) -> f64 {
+        (self.grown("worker_busy_seconds_total") / self.loaded).min(1.0)
+    }
+}
+
+const WORKER: &str = "worker-0";
+
+impl Bench<'_> {
+    /// Runs a scenario.
+    pub(crate) fn run(&mut self, scenario: Scenario) -> io::Result<Row> {
+        match scenario {
+            Scenario::Connections | Scenario::Requests | Scenario::UdpEcho | Scenario::Drops => {
+                rate::run(self, scenario)
+            }
+            Scenario::Send | Scenario::Receive => bulk::run(self, scenario),
+            Scenario::Memory => memory::run(self),
+        }
+    }
+}
+
+/// Offers as much as the link takes, and watches what it costs.
+pub(crate) fn saturate(
+    rig: &mut Rig<PortLink>,
+    daemon: &Daemon,
+    load: &mut impl Load,
+    times: Times,
+) -> io::Result<(Try, Watched)> {
+    let before = daemon.settled()?;
+    let tried = try_rate(rig, daemon, load, f64::INFINITY, times);
+    let (lost, loaded) = (tried.server_lost, (times.warm_up + times.interval).as_secs_f64());
+    Ok((tried, Watched { before, after: daemon.settled()?, lost, loaded }))
+}
+
+/// How a rate went, and the CPU time both sides lost meanwhile.
+pub(crate) fn try_rate(
+    rig: &mut Rig<PortLink>,
+    daemon: &Daemon,
+    load: &mut impl Load,
+    rate: f64,
+    times: Times,
+) -> Try {
+    let worker = || procfs::thread_named(daemon.pid(), WORKER).unwrap_or_default();
+    let (server, client) = (worker(), procfs::this_thread());
+    let outcome = rig.measure(load, rate, times);
+    Try {
+        outcome,
+        server_lost: worker().lost_since(server),
+        client_lost: procfs::this_thread().lost_since(client),
+    }
+}
+
+/// One rate tried.
+#[derive(Debug, Clone)]
+pub(crate) struct Try {
+    pub(crate) outcome: Outcome,
+    pub(crate) server_lost: f64,
+    pub(crate) client_lost: f64,
+}
+
+/// Opens what a load keeps open.
+pub(crate) fn open<L: Link>(rig: &mut Rig<L>, load: &mut impl Load) -> io::Result<()> {
+    if rig.until(load, Duration::from_secs(5), |load| load.ready()) {
+        return Ok(());
+    }
+    let counts = load.tally().counts;
+    Err(io::Error::other(format!("the connections did not open within 5 s: {counts:?}")))
+}

@@ -1,0 +1,185 @@
+//! Where everything lies in a frame, who is who on the link, and the one parse of a received frame.
+//!
+//! Invariant: a client's address and port *are* the number of its slot, so a packet finds its connection without a
+//! table: slot `n` is port `FIRST_PORT + n % PORTS` of client address number `n / PORTS`.
+
+use crate::checksum::Sum;
+
+/// Length of the Ethernet header.
+pub(crate) const ETHERNET: usize = 14;
+/// Offset of the TCP or UDP header.
+pub(crate) const L4: usize = ETHERNET + 20;
+/// Offset of the payload behind a TCP header without options.
+pub(crate) const TCP_PAYLOAD: usize = L4 + 20;
+/// Offset of a datagram's payload.
+pub(crate) const UDP_PAYLOAD: usize = L4 + 8;
+/// Payload of a full segment: an MTU of 1500 without options.
+pub(crate) const MSS: u16 = 1460;
+
+/// Millrace's Ethernet address; the generated configuration sets it.
+pub(crate) const SERVER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+/// The generator's.
+pub(crate) const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
+/// 10.64.0.1, Millrace.
+pub(crate) const SERVER: u32 = 0x0a40_0001;
+/// 10.64.1.0, the first client.
+const FIRST_CLIENT: u32 = 0x0a40_0100;
+const FIRST_PORT: u16 = 16384;
+const PORTS: u32 = 32768;
+/// How many slots there are: 32 addresses of 32,768 ports each.
+pub(crate) const SLOTS: u32 = 1 << 20;
+
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
+
+/// TCP flags.
+pub(crate) mod flag {
+    pub(crate) const FIN: u8 = 1;
+    pub(crate) const SYN: u8 = 2;
+    pub(crate) const RST: u8 = 4;
+    pub(crate) const PSH: u8 = 8;
+    pub(crate) const ACK: u8 = 16;
+}
+
+/// Address and port of a slot.
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "below PORTS")]
+pub(crate) fn client(slot: u32) -> (u32, u16) {
+    (FIRST_CLIENT + slot / PORTS, FIRST_PORT + (slot % PORTS) as u16)
+}
+
+/// The slot of an address and port, if they are one of ours.
+#[inline]
+fn slot(address: u32, port: u16) -> Option<u32> {
+    let port = u32::from(port.checked_sub(FIRST_PORT)?);
+    let slot = address.checked_sub(FIRST_CLIENT)?.checked_mul(PORTS)?.checked_add(port)?;
+    (port < PORTS && slot < SLOTS).then_some(slot)
+}
+
+/// A received packet for one of our slots, its checksum verified where asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Packet<'a> {
+    /// A TCP segment.
+    Tcp(Segment<'a>),
+    /// A UDP datagram: slot and payload.
+    Udp(u32, &'a [u8]),
+}
+
+/// A TCP segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Segment<'a> {
+    pub(crate) slot: u32,
+    pub(crate) seq: u32,
+    pub(crate) ack: u32,
+    pub(crate) flags: u8,
+    pub(crate) window: u16,
+    pub(crate) options: &'a [u8],
+    pub(crate) payload: &'a [u8],
+}
+
+impl Segment<'_> {
+    #[inline]
+    pub(crate) fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// The window scale a SYN-ACK carries; none: no scaling.
+    pub(crate) fn window_scale(&self) -> u8 {
+        let mut rest = self.options;
+        loop {
+            rest = match rest {
+                [1, tail @ ..] => tail,
+                [3, 3, shift, ..] => return (*shift).min(14),
+                [2..=255, length @ 2..=255, ..] => match rest.get(usize::from(*length)..) {
+                    Some(tail) => tail,
+                    None => return 0,
+                },
+                _ => return 0,
+            }
+        }
+    }
+}
+
+/// Reads a frame. None: not IPv4 TCP or UDP from Millrace to a slot of ours, or its checksum is wrong.
+#[inline]
+pub(crate) fn parse(frame: &[u8], verify: bool) -> Option<Packet<'_>> {
+    let (head, l4) = frame.split_first_chunk::<L4>()?;
+    if head[12..15] != [8, 0, 0x45] || be32(head, 26) != SERVER {
+        return None;
+    }
+    let length = usize::from(be16(head, 16)).checked_sub(20)?;
+    let l4 = l4.get(..length)?;
+    if verify && !is_sound(head, l4) {
+        return None;
+    }
+    let ports = l4.first_chunk::<8>()?;
+    let slot = slot(be32(head, 30), be16(ports, 2))?;
+    match head[23] {
+        TCP => {
+            let fixed = l4.first_chunk::<20>()?;
+            let offset = usize::from(fixed[12] >> 4) * 4;
+            Some(Packet::Tcp(Segment {
+                slot,
+                seq: be32(fixed, 4),
+                ack: be32(fixed, 8),
+                flags: fixed[13],
+                window: be16(fixed, 14),
+                options: l4.get(20..offset)?,
+                payload: &l4[offset..],
+            }))
+        }
+        UDP => Some(Packet::Udp(slot, &l4[8..])),
+        _ => None,
+    }
+}
+
+fn is_sound(head: &[u8; L4], l4: &[u8]) -> bool {
+    #[allow(clippy::cast_possible_truncation, reason = "comes from a 16-bit field")]
+    let pseudo = Sum::of(&head[26..34]).word(u16::from(head[23])).word(l4.len() as u16);
+    Sum::of(&head[ETHERNET..]).is_sound() && pseudo.bytes(l4).is_sound()
+}
+
+#[inline]
+pub(crate) fn be16(bytes: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+}
+
+#[inline]
+pub(crate) fn be32(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_slot_has_its_own_address_and_port() {
+        for n in [0, 1, PORTS - 1, PORTS, SLOTS - 1] {
+            let (address, port) = client(n);
+            assert_eq!(slot(address, port), Some(n));
+        }
+        let (last, _) = client(SLOTS - 1);
+        assert_eq!(slot(last + 1, FIRST_PORT), None);
+        assert_eq!(slot(SERVER, FIRST_PORT), None);
+        assert_eq!(slot(last, 80), None);
+        assert_eq!(slot(last, u16::MAX), None);
+    }
+
+    #[test]
+    fn the_window_scale_is_found_among_other_options() {
+        let segment =
+            |options| Segment { slot: 0, seq: 0, ack: 0, flags: 0, window: 0, options, payload: &[] };
+        assert_eq!(segment(&[2, 4, 5, 180, 1, 3, 3, 7]).window_scale(), 7);
+        assert_eq!(segment(&[3, 3, 99, 0]).window_scale(), 14);
+        for none in [&[][..], &[0, 3, 3, 7], &[2, 4, 5, 180], &[2, 9, 0], &[8, 0, 0], &[3, 3]] {
+            assert_eq!(segment(none).window_scale(), 0, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn short_and_foreign_frames_are_refused() {
+        assert_eq!(parse(&[], true), None);
+        assert_eq!(parse(&[0; 60], true), None);
+    }
+}
