@@ -5,6 +5,7 @@ mod support;
 
 use dataplane::appliance::Dataplane;
 use dataplane::drop::{DropReason, all_reasons};
+use dataplane::settings::SynCookies;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use support::cases::{self, Case};
@@ -28,6 +29,7 @@ fn every_packet_is_dropped_under_its_own_name() {
     let (line, device) = Line::new(&scratch, "net_pcap0");
     let mut settings = settings(&[device]);
     settings.limits.half_open = 2;
+    settings.syn_cookies = SynCookies::Off;
     settings.limits.udp_flows = 2;
     settings.fragment_timeout = Duration::from_millis(200);
     let (dataplane, mut line) = (Dataplane::start(settings).unwrap(), line);
