@@ -1,7 +1,7 @@
 //! Every target on some thousand inputs: random bytes, and seeds with a few bytes changed.
 //!
-//! Invariant: the same inputs in every run, so that a failure here is one everywhere; the number of the input that
-//! fails is printed with it.
+//! Invariant: the same inputs in every run, so that a failure here is one everywhere; the input that fails is kept
+//! in a file, and `FUZZ_INPUT=FILE` runs that one alone.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -42,6 +42,9 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
 }
 
 fn play(target: &str, inputs: usize, longest: usize, run: fn(&[u8])) {
+    if let Ok(file) = std::env::var("FUZZ_INPUT") {
+        return run(&std::fs::read(file).expect("the input can be read"));
+    }
     let mut random = Random(1);
     let seeds = seeds(target);
     for seed in &seeds {
@@ -62,7 +65,9 @@ fn play(target: &str, inputs: usize, longest: usize, run: fn(&[u8])) {
             }
         };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(&input))) {
-            eprintln!("{target}: input {number}: {:?}", String::from_utf8_lossy(&input));
+            let file = std::env::temp_dir().join(format!("millrace-fuzz-{target}-{number}"));
+            let kept = std::fs::write(&file, &input);
+            eprintln!("{target}: input {number} (in {}: {kept:?})", file.display());
             std::panic::resume_unwind(panic);
         }
     }
