@@ -90,6 +90,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
+#[allow(clippy::needless_update, reason = "kinds of faults that are added stay off here")]
 fn faults(input: &mut Unstructured<'_>) -> Faults {
     let byte = if input.is_empty() { 0 } else { u8::arbitrary(input).unwrap_or(0) };
     let certain = |bit: u8| if byte & bit != 0 { 1000 } else { 0 };
