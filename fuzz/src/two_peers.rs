@@ -74,7 +74,14 @@ pub fn run(data: &[u8]) {
     match service {
         app::ECHO => assert!(transfer.back == transfer.out, "echo"),
         app::DISCARD => assert!(got == transfer.out, "discard"),
-        app::FLOOD => assert!(transfer.back == flood, "flood"),
+        app::FLOOD => assert!(
+            transfer.back == flood,
+            "flood: {} of {} bytes, {:?}, {:?}",
+            transfer.back.len(),
+            flood.len(),
+            world.app.reason(id),
+            world.engine.counters()
+        ),
         _ => assert!(got == transfer.out && transfer.back == [b'!'; 1000], "shout"),
     }
     if service != app::FLOOD {
