@@ -13,7 +13,7 @@
 //! | [`port`], [`queue`] | Ethernet devices, bursts in and out |
 //! | [`rss`], [`offload`] | bit sets with names |
 //! | [`ring`] | handing mbufs from thread to thread |
-//! | [`clock`] | the time stamp counter |
+//! | [`clock`], [`prefetch`] | the time stamp counter, the cache |
 //! | [`error`] | what failed, why, and what to do |
 //!
 //! ```no_run
@@ -48,6 +48,7 @@ pub mod mbuf;
 pub mod mempool;
 pub mod offload;
 pub mod port;
+pub mod prefetch;
 pub mod queue;
 pub mod ring;
 pub mod rss;

@@ -48,7 +48,7 @@
 //!
 //! An engine belongs to one thread. Nothing in it allocates, locks, logs or reads a clock per packet; all that
 //! grows has a bound in [`Limits`] and a counter in [`Counters`].
-#![deny(unsafe_code)] // Two modules, `slots` and `prefetch`, are allowed to; they say why.
+#![deny(unsafe_code)] // One module, `slots`, is allowed to; it says why.
 #![warn(missing_docs)]
 
 mod builder;
@@ -69,7 +69,6 @@ mod limiter;
 pub mod martian;
 pub mod packet;
 mod plain;
-mod prefetch;
 mod record;
 mod reply;
 mod slots;

@@ -3,8 +3,6 @@
 //! Invariant: the table is never more than half full (its size is fixed at twice the flow limit), so a probe is
 //! short and always ends at an empty cell; removal shifts back, so there are no tombstones to collect.
 
-use crate::prefetch::prefetch;
-
 /// Maps 32-bit hashes to 32-bit slot numbers. The caller compares keys.
 #[derive(Debug)]
 pub struct Table {
@@ -34,10 +32,11 @@ impl Table {
         self.len == 0
     }
 
-    /// Has the cell of `hash` brought in before it is needed.
+    /// Where a search for `hash` begins, for a caller that can have it brought in before it is needed.
     #[inline]
-    pub fn prefetch(&self, hash: u32) {
-        prefetch(&self.cells[hash as usize & self.mask]);
+    #[must_use]
+    pub fn cell(&self, hash: u32) -> &u64 {
+        &self.cells[hash as usize & self.mask]
     }
 
     /// The slot filed under `hash` for which `is_same` says yes.

@@ -9,6 +9,7 @@ use crate::settings::Steering;
 use crate::worker::Worker;
 use arrayvec::ArrayVec;
 use dpdk_ffi::mbuf::{Mbuf, RxChecksum as NicChecksum};
+use dpdk_ffi::prefetch::prefetch;
 use dpdk_ffi::queue::BURST;
 use l3l4::packet::{self, Class, Headers, flags};
 use l3l4::{Protocol, RxChecksum, Unreachable};
@@ -145,6 +146,7 @@ impl Worker {
                     return Kind::Steer(other);
                 }
                 job.hash = self.engine.prepare(&h.key);
+                prefetch(self.engine.place(job.hash));
                 Kind::Flow
             }
             Ok(Class::Whole) => Kind::Icmp,

@@ -225,14 +225,19 @@ impl<B> L3l4<B> {
         self.challenge_limit.set_rate(limits.challenge_acks_per_second);
     }
 
-    /// The hash under which the table files a five-tuple. Brings the table's cell in, so that a burst can be
-    /// hashed in one pass and processed in the next.
+    /// The hash under which the table files a five-tuple.
     #[inline]
     #[must_use]
     pub fn prepare(&self, key: &FlowKey) -> u32 {
-        let hash = self.hash.hash(key);
-        self.table.prefetch(hash);
-        hash
+        self.hash.hash(key)
+    }
+
+    /// The table's place for a hash, so that a burst can be hashed in one pass, with these prefetched, and processed in
+    /// the next.
+    #[inline]
+    #[must_use]
+    pub fn place(&self, hash: u32) -> &u64 {
+        self.table.cell(hash)
     }
 
     /// Whether there is a flow for this five-tuple; `hash` is what [`L3l4::prepare`] gave for it.

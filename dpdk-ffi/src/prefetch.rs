@@ -1,11 +1,10 @@
 //! Asking for a cache line before it is needed.
 //!
-//! Invariant: nothing is read. The one use of `unsafe` here is sound for any address, since a prefetch never faults.
-#![allow(unsafe_code)]
+//! Invariant: nothing is read, so any place will do.
 
-/// Has the line of `place` fetched, without waiting for it.
+/// Has the line of `place` fetched, without waiting for it. Does nothing on processors other than x86-64.
 #[inline(always)]
-pub(crate) fn prefetch<T>(place: &T) {
+pub fn prefetch<T>(place: &T) {
     let place = core::ptr::from_ref(place).cast::<i8>();
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the instruction is a hint; it reads nothing that the program could see, and never faults.
