@@ -1,7 +1,6 @@
 /* One-line wrappers; see shim.h. */
 #include <stdio.h>
 
-#include <rte_prefetch.h>
 
 #include "shim.h"
 
@@ -58,11 +57,6 @@ unsigned int shim_rte_ring_count(const struct rte_ring *r)
 uint64_t shim_rte_rdtsc(void)
 {
 	return rte_rdtsc();
-}
-
-void shim_rte_prefetch0(const void *p)
-{
-	rte_prefetch0(p);
 }
 
 int shim_rte_errno(void)

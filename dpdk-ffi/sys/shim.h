@@ -34,7 +34,6 @@ unsigned int shim_rte_ring_enqueue_burst(struct rte_ring *r, void *const *objs, 
 unsigned int shim_rte_ring_dequeue_burst(struct rte_ring *r, void **objs, unsigned int n);
 unsigned int shim_rte_ring_count(const struct rte_ring *r);
 uint64_t shim_rte_rdtsc(void);
-void shim_rte_prefetch0(const void *p);
 
 /* Control path. */
 int shim_rte_errno(void);
