@@ -60,7 +60,8 @@ pub enum SynCookies {
 pub struct Limits {
     /// Flows of all kinds, TIME-WAIT included.
     pub flows: usize,
-    /// Connections with a live stack among them; the rest are asleep, or in TIME-WAIT.
+    /// Connections on a stack among them, and direct ones with something under way; the rest are asleep, or in
+    /// TIME-WAIT.
     pub live: usize,
     /// UDP flows among them.
     pub udp_flows: usize,
@@ -108,6 +109,7 @@ pub struct Builder {
     pub(crate) udp_idle_timeout: Duration,
     pub(crate) tcp_sleep_after: Option<Duration>,
     pub(crate) syn_cookies: SynCookies,
+    pub(crate) direct: bool,
     pub(crate) congestion: CongestionControl,
     pub(crate) limits: Limits,
     pub(crate) secret: [u8; 32],
@@ -131,6 +133,7 @@ impl Default for Builder {
             udp_idle_timeout: Duration::from_secs(300),
             tcp_sleep_after: Some(Duration::from_secs(5)),
             syn_cookies: SynCookies::Auto,
+            direct: true,
             congestion: CongestionControl::Reno,
             limits: Limits::default(),
             secret: [0; 32],
@@ -181,6 +184,8 @@ impl Builder {
         /// After how long without a packet an established connection with nothing under way gives up its stack and
         /// its buffers until there is something again; `None` for never (default 5 s).
         tcp_sleep_after: Option<Duration>;
+        /// Whether a connection is served from its record until it needs a stack (default), or gets one with its SYN.
+        direct: bool;
         /// When SYNs are answered by cookies (default: under pressure).
         syn_cookies: SynCookies;
         /// Congestion control of connections (default Reno).

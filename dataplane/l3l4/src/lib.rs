@@ -63,6 +63,7 @@ mod engine;
 pub mod extension;
 mod flow;
 mod guard;
+mod held;
 mod isn;
 mod key;
 mod limiter;

@@ -6,6 +6,7 @@
 use crate::checksum;
 use crate::key::{FlowKey, Protocol};
 use crate::packet::{Headers, flags};
+use crate::record::option;
 
 /// Writes an IPv4 or IPv6 header (no options, DF set, TTL 64) for `payload_len` bytes from `key.local` to
 /// `key.remote`; returns its length. Checksums are filled in later.
@@ -36,10 +37,42 @@ pub(crate) fn segment(
     control: u8,
     window: u16,
 ) -> (usize, usize) {
-    segment_with(buffer, key, seq, ack, control, window, &[])
+    segment_with(buffer, key, seq, ack, control, window, &[], &[])
 }
 
-/// The same with options, whose length is a multiple of four.
+/// The options of a SYN or SYN-ACK of ours.
+pub(crate) struct SynOptions {
+    bytes: [u8; 12],
+    len: usize,
+}
+
+impl SynOptions {
+    /// Our MSS, and what `offered` (bits of [`option`]) says of the rest.
+    pub(crate) fn new(offered: u8, mss: u16, shift: u8) -> Self {
+        let mut options = Self { bytes: [0; 12], len: 4 };
+        options.bytes[..4].copy_from_slice(&[2, 4, (mss >> 8) as u8, mss as u8]);
+        if offered & option::SCALE != 0 {
+            options.push([1, 3, 3, shift]);
+        }
+        if offered & option::SACK != 0 {
+            options.push([1, 1, 4, 2]);
+        }
+        options
+    }
+
+    fn push(&mut self, four: [u8; 4]) {
+        self.bytes[self.len..self.len + 4].copy_from_slice(&four);
+        self.len += 4;
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// The same with options, whose length is a multiple of four, and data.
+#[allow(clippy::too_many_arguments, reason = "the fields of a header")]
+#[inline]
 pub(crate) fn segment_with(
     buffer: &mut [u8],
     key: &FlowKey,
@@ -48,10 +81,11 @@ pub(crate) fn segment_with(
     control: u8,
     window: u16,
     options: &[u8],
+    data: &[u8],
 ) -> (usize, usize) {
     let header_len = 20 + options.len();
-    let l3_len = ip_header(buffer, key, Protocol::TCP, header_len);
-    let tcp = &mut buffer[l3_len..l3_len + header_len];
+    let l3_len = ip_header(buffer, key, Protocol::TCP, header_len + data.len());
+    let (tcp, rest) = buffer[l3_len..].split_at_mut(header_len);
     tcp[0..2].copy_from_slice(&key.local_port.to_be_bytes());
     tcp[2..4].copy_from_slice(&key.remote_port.to_be_bytes());
     tcp[4..8].copy_from_slice(&seq.to_be_bytes());
@@ -60,7 +94,8 @@ pub(crate) fn segment_with(
     tcp[14..16].copy_from_slice(&window.to_be_bytes());
     tcp[16..20].fill(0);
     tcp[20..].copy_from_slice(options);
-    (l3_len + header_len, l3_len)
+    rest[..data.len()].copy_from_slice(data);
+    (l3_len + header_len + data.len(), l3_len)
 }
 
 /// Numbers of the RST that answers a segment nobody expects (RFC 9293 section 3.10.7.1).

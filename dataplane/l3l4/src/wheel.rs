@@ -130,6 +130,19 @@ impl Wheel {
         self.link(flow, tick);
     }
 
+    /// Sees to it that `flow` fires within `span` from `now`; an earlier deadline stays.
+    #[inline]
+    pub fn set_by(&mut self, flow: u32, now: Instant, span: core::time::Duration) {
+        let at = now + span;
+        match self.nodes.get(flow as usize) {
+            Some(node) if node.slot != NONE && self.whole(node.tick) <= self.tick_of(at) => {}
+            _ => {
+                self.catch_up(now);
+                self.set(flow, at);
+            }
+        }
+    }
+
     /// Takes `flow`'s deadline away, if it has one.
     pub fn cancel(&mut self, flow: u32) {
         if self.nodes.get(flow as usize).is_some_and(|n| n.slot != NONE) {

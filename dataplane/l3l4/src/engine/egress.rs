@@ -3,6 +3,7 @@
 use super::{L3l4, LinkState};
 use crate::builder::Link;
 use crate::callbacks::{Callbacks, CloseReason, TxMeta};
+use crate::counters::Counters;
 use crate::device::{Core, OnePacket, TxChecksum, finish, reserve};
 use crate::flow::note;
 use crate::key::{FlowId, FlowKey, Protocol};
@@ -127,9 +128,16 @@ impl<B> L3l4<B> {
 
     /// Lets go of the stack and keeps the record for the length of TIME-WAIT.
     fn enter_time_wait<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, stack: u32) {
-        self.flows[stack as usize].last_rx = now;
-        let index = self.lay_down(stack, Kind::TimeWait);
-        let record = &self.records[index as usize];
+        let index = self.lay_down(stack, Kind::Direct);
+        self.record_time_wait(cb, now, index);
+    }
+
+    /// The same for a connection that has no stack.
+    pub(super) fn record_time_wait<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
+        self.direct_flows -= 1;
+        let record = &mut self.records[index as usize];
+        record.kind = Kind::TimeWait;
+        record.last_rx = now;
         let (id, key, user) = (record.id(index), record.key, record.user);
         self.wheel.cancel(index);
         // Entries of records that ended early stay until their time; the bound keeps them few.
@@ -243,23 +251,9 @@ impl<B> L3l4<B> {
         flow: Option<FlowId>,
         write: impl FnOnce(&mut [u8]) -> (usize, usize),
     ) -> bool {
-        let (mtu, checksum) = self.link_of(key);
-        let Some(mut buffer) = reserve(cb, &mut self.spare, &mut self.counters, mtu) else { return false };
-        let room = cb.l3_tx_buffer_mut(&mut buffer);
-        let (len, l3_len) = write(room);
-        finish(&mut room[..len], l3_len, Protocol::TCP, checksum);
-        self.counters.tx_packets += 1;
-        let meta = TxMeta {
-            flow,
-            link: key.link,
-            len,
-            l3_len,
-            v4: l3_len == 20,
-            protocol: Protocol::TCP,
-            checksum_pending: checksum == TxChecksum::Offload,
-        };
-        cb.l3_tx(buffer, &meta);
-        true
+        let Self { links, spare, counters, .. } = self;
+        let link = &links[key.port_index()];
+        post(cb, Outlet { spare, counters, link, flow, on: key.link }, write)
     }
 
     /// Ends a connection with an RST at the next turn.
@@ -274,6 +268,44 @@ impl<B> L3l4<B> {
         self.slots.with(stack, |set| socket(set).abort());
         self.mark(stack);
     }
+}
+
+/// What it takes to send a segment that no stack has written.
+pub(super) struct Outlet<'a, B> {
+    pub(super) spare: &'a mut Option<B>,
+    pub(super) counters: &'a mut Counters,
+    pub(super) link: &'a LinkState,
+    /// Whose it is; without, it goes back where the packet at hand came from.
+    pub(super) flow: Option<FlowId>,
+    /// The link by its number.
+    pub(super) on: u32,
+}
+
+/// Writes a segment into a fresh buffer and sends it; false where no buffer was left. `write` returns the packet's
+/// length and that of its IP header.
+#[inline]
+pub(super) fn post<C: Callbacks>(
+    cb: &mut C,
+    outlet: Outlet<'_, C::Buffer>,
+    write: impl FnOnce(&mut [u8]) -> (usize, usize),
+) -> bool {
+    let Outlet { spare, counters, link, flow, on } = outlet;
+    let Some(mut buffer) = reserve(cb, spare, counters, link.mtu) else { return false };
+    let room = cb.l3_tx_buffer_mut(&mut buffer);
+    let (len, l3_len) = write(room);
+    finish(&mut room[..len], l3_len, Protocol::TCP, link.checksum);
+    counters.tx_packets += 1;
+    let meta = TxMeta {
+        flow,
+        link: on,
+        len,
+        l3_len,
+        v4: l3_len == 20,
+        protocol: Protocol::TCP,
+        checksum_pending: link.checksum == TxChecksum::Offload,
+    };
+    cb.l3_tx(buffer, &meta);
+    true
 }
 
 /// Makes the shared interface of a link. It owns no address: any destination is served.

@@ -10,6 +10,7 @@
 //! something to send is in the dirty list, one with something to wait for is in the wheel (TIME-WAIT records
 //! stand in a queue of their own, in the order in which they end).
 
+mod direct;
 mod egress;
 mod open;
 mod rx;
@@ -31,7 +32,8 @@ use crate::flow::{Flow, note};
 use crate::isn::Isn;
 use crate::key::{FlowId, FlowKey, TupleHash};
 use crate::limiter::Limiter;
-use crate::record::{Kind, Record};
+use crate::held::Held;
+use crate::record::{self, Kind, NONE, Record};
 use crate::slots::{Shape, Slots};
 use crate::sources::Sources;
 use crate::table::Table;
@@ -76,7 +78,11 @@ pub struct L3l4<B> {
     slots: Slots,
     wheel: Wheel,
     links: Vec<LinkState>,
+    /// Stacks with something to send.
     dirty: Vec<u32>,
+    /// Direct connections with something to say.
+    dirty_direct: Vec<u32>,
+    held: Held,
     /// Scratch of a turn: flows whose timers fired.
     due: Vec<u32>,
     time_wait: VecDeque<(FlowId, Instant)>,
@@ -100,7 +106,10 @@ pub struct L3l4<B> {
     rx_ring: usize,
     half_open: usize,
     udp_flows: usize,
-    asleep: usize,
+    /// Direct connections.
+    direct_flows: usize,
+    /// Whether connections are direct where they can be.
+    direct: bool,
     /// Where [`L3l4::make_room`] goes on.
     hand: usize,
     /// The time of the last turn.
@@ -136,6 +145,8 @@ impl<B> L3l4<B> {
             wheel: Wheel::new(b.limits.flows, b.start),
             links: b.links.iter().map(|link| egress::link_state(link, b.start)).collect(),
             dirty: Vec::with_capacity(1024),
+            dirty_direct: Vec::with_capacity(1024),
+            held: Held::new(live, tx_ring),
             due: Vec::with_capacity(256),
             time_wait: VecDeque::with_capacity(2 * b.limits.flows),
             spare: None,
@@ -167,7 +178,8 @@ impl<B> L3l4<B> {
             rx_ring,
             half_open: 0,
             udp_flows: 0,
-            asleep: 0,
+            direct_flows: 0,
+            direct: b.direct,
             hand: 0,
             clock: b.start,
             accepting: true,
@@ -188,16 +200,23 @@ impl<B> L3l4<B> {
         self.table.len()
     }
 
-    /// Connections, live and asleep.
+    /// Connections, TIME-WAIT not included.
     #[must_use]
     pub fn tcp_flow_count(&self) -> usize {
-        self.slots.used() + self.asleep
+        self.slots.used() + self.direct_flows
     }
 
-    /// Connections asleep: their stack was given up until they have something to say.
+    /// Connections on a stack.
+    #[must_use]
+    pub fn stack_count(&self) -> usize {
+        self.slots.used()
+    }
+
+    /// Connections asleep: past the handshake, without a stack and with nothing to send or to be acknowledged.
     #[must_use]
     pub fn asleep_count(&self) -> usize {
-        self.asleep
+        let half_open = if self.direct { self.half_open } else { 0 };
+        self.direct_flows.saturating_sub(half_open + self.held.used())
     }
 
     /// Connections in SYN-RECEIVED.
@@ -254,7 +273,7 @@ impl<B> L3l4<B> {
     /// The record of a live handle.
     fn live(&self, id: FlowId) -> Option<u32> {
         let record = self.records.get(id.index())?;
-        (record.generation == id.generation && matches!(record.kind, Kind::Tcp | Kind::Asleep | Kind::Udp))
+        (record.generation == id.generation && matches!(record.kind, Kind::Tcp | Kind::Direct | Kind::Udp))
             .then_some(id.index)
     }
 
@@ -276,10 +295,10 @@ impl<B> L3l4<B> {
         }
         let generation = self.records[index as usize].generation;
         self.records[index as usize] =
-            Record { key: *key, hash, generation, kind, last_rx: now, opened: now, ..Record::default() };
+            Record { key: *key, hash, generation, kind, stack: NONE, last_rx: now, opened: now, ..Record::default() };
         match kind {
             Kind::Udp => self.udp_flows += 1,
-            Kind::Asleep => self.asleep += 1,
+            Kind::Direct => self.direct_flows += 1,
             Kind::Tcp | Kind::TimeWait | Kind::Free => {}
         }
         Ok(index)
@@ -293,8 +312,8 @@ impl<B> L3l4<B> {
             None => return None,
         };
         let record = &mut self.records[index as usize];
-        if record.kind == Kind::Asleep {
-            self.asleep -= 1;
+        if record.kind == Kind::Direct {
+            self.direct_flows -= 1;
         }
         record.kind = Kind::Tcp;
         record.stack = stack;
@@ -326,10 +345,13 @@ impl<B> L3l4<B> {
         let index = flow.id.index;
         let record = &mut self.records[index as usize];
         record.kind = kind;
+        self.direct_flows += usize::from(kind == Kind::Direct);
         record.last_rx = flow.last_rx;
         record.bytes_in = flow.bytes_in;
         record.bytes_out = flow.bytes_out;
         record.snd_nxt = flow.bare_ack_seq();
+        record.snd_una = record.snd_nxt;
+        (record.stack, record.notes, record.tries) = (NONE, 0, 0);
         record.rcv_nxt = flow.rcv_nxt;
         record.window = (flow.edge.wrapping_sub(flow.rcv_nxt) >> flow.rcv_shift).min(0xffff) as u16;
         record.peer_window = (flow.snd_edge.wrapping_sub(flow.snd_una) >> flow.snd_shift).min(0xffff) as u16;
@@ -355,7 +377,16 @@ impl<B> L3l4<B> {
             Kind::Free => return,
             Kind::Tcp => self.free_stack(record.stack),
             Kind::Udp => self.udp_flows -= 1,
-            Kind::Asleep => self.asleep -= 1,
+            Kind::Direct => {
+                self.direct_flows -= 1;
+                if record.has(record::note::HALF_OPEN) {
+                    self.half_open -= 1;
+                    self.sources.leave(&record.key);
+                }
+                if record.stack != NONE {
+                    self.held.release(record.stack);
+                }
+            }
             Kind::TimeWait => {}
         }
         let record = &mut self.records[index as usize];

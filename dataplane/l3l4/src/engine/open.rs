@@ -4,6 +4,7 @@
 //! `Limits::half_open_per_source` for each source.
 
 use super::L3l4;
+use super::direct::SHORTEST_RTO;
 use super::sleep::NO_STACK;
 use crate::builder::SynCookies;
 use crate::callbacks::{Callbacks, Verdict as Admission};
@@ -11,11 +12,11 @@ use crate::cookie::{EPOCH, Offer};
 use crate::device::{Core, OnePacket};
 use crate::drop::DropReason;
 use crate::extension;
-use crate::flow::{note, seq_lt};
+use crate::flow::{self, seq_lt};
 use crate::isn;
 use crate::key::Protocol;
 use crate::packet::{Headers, flags};
-use crate::record::{Kind, option};
+use crate::record::{Kind, note, option};
 use crate::reply;
 use crate::slots::socket;
 use crate::time::Instant;
@@ -43,7 +44,7 @@ impl<B> L3l4<B> {
             (Admission::Accept(user), true) => user,
             (Admission::Accept(user), false) => {
                 if let Some(offer) = self.cookie_of(h, now) {
-                    return self.open_by_cookie(cb, now, h, hash, user, offer).map(Some);
+                    return self.open_by_cookie(cb, now, packet, h, hash, (user, offer));
                 }
                 self.answer_rst(cb, now, h);
                 return Err(DropReason::TcpNoFlow);
@@ -70,28 +71,22 @@ impl<B> L3l4<B> {
         if pressed || self.half_open >= self.limits.half_open {
             return Err(DropReason::HalfOpenLimit);
         }
+        if self.direct {
+            return self.open_direct(cb, now, h, hash, user, floor).map(|()| None);
+        }
         // A record without a stack, until there is one.
         let index = self.make(&h.key, hash, Kind::TimeWait, now)?;
         let Some(stack) = self.enliven(index) else {
             self.unmake(index);
             return Err(NO_STACK);
         };
-        let mut isn = self.isn.number(&h.key, now);
-        if let Some(floor) = floor.filter(|&floor| seq_lt(isn, floor)) {
-            // RFC 9293 section 3.6.1: above the last number of the connection it follows.
-            isn = floor;
-        }
+        let isn = self.number(h, now, floor);
         self.half_open += 1;
         self.sources.enter(&h.key);
-        let record = &mut self.records[index as usize];
-        record.user = user;
-        record.mss = h.mss.unwrap_or(DEFAULT_MSS);
-        record.snd_shift = h.window_scale.unwrap_or(0);
-        record.rcv_shift = h.window_scale.map_or(0, |_| window_shift(self.rx_ring));
-        record.options = if h.window_scale.is_some() { option::SCALE } else { 0 };
-        record.options |= if h.sack { option::SACK } else { 0 };
+        self.note_offer(h, index, user);
+        let record = &self.records[index as usize];
         let flow = &mut self.flows[stack as usize];
-        flow.notes = note::HALF_OPEN;
+        flow.notes = flow::note::HALF_OPEN;
         flow.user = user;
         flow.mss = record.mss;
         (flow.snd_shift, flow.rcv_shift, flow.options) = (record.snd_shift, record.rcv_shift, record.options);
@@ -111,6 +106,54 @@ impl<B> L3l4<B> {
         Ok(None)
     }
 
+    /// Makes a half-open connection that is all in its record.
+    fn open_direct<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        now: Instant,
+        h: &Headers,
+        hash: u32,
+        user: u64,
+        floor: Option<u32>,
+    ) -> Result<(), DropReason> {
+        let index = self.make(&h.key, hash, Kind::Direct, now)?;
+        let isn = self.number(h, now, floor);
+        self.half_open += 1;
+        self.sources.enter(&h.key);
+        self.note_offer(h, index, user);
+        let record = &mut self.records[index as usize];
+        record.notes = note::HALF_OPEN;
+        (record.snd_una, record.snd_nxt) = (isn, isn.wrapping_add(1));
+        record.rcv_nxt = h.seq.wrapping_add(1);
+        // That of a SYN-ACK is never scaled (RFC 7323 section 2.2).
+        record.window = self.rx_ring.min(0xffff) as u16;
+        record.peer_window = h.window;
+        let id = record.id(index);
+        self.counters.tcp_opened += 1;
+        self.wheel.set_by(index, now, SHORTEST_RTO);
+        cb.l4_opened(id, &h.key, user);
+        self.mark_direct(index);
+        Ok(())
+    }
+
+    /// The initial sequence number that answers a SYN.
+    fn number(&self, h: &Headers, now: Instant, floor: Option<u32>) -> u32 {
+        let isn = self.isn.number(&h.key, now);
+        // RFC 9293 section 3.6.1: above the last number of the connection it follows.
+        floor.filter(|&floor| seq_lt(isn, floor)).unwrap_or(isn)
+    }
+
+    /// Keeps what a SYN says of the connection to come.
+    fn note_offer(&mut self, h: &Headers, index: u32, user: u64) {
+        let record = &mut self.records[index as usize];
+        record.user = user;
+        record.mss = h.mss.unwrap_or(DEFAULT_MSS);
+        record.snd_shift = h.window_scale.unwrap_or(0);
+        record.rcv_shift = h.window_scale.map_or(0, |_| window_shift(self.rx_ring));
+        record.options = if h.window_scale.is_some() { option::SCALE } else { 0 };
+        record.options |= if h.sack { option::SACK } else { 0 };
+    }
+
     /// Answers a SYN without remembering it.
     #[cold]
     fn answer_by_cookie<C: Callbacks<Buffer = B>>(
@@ -123,12 +166,11 @@ impl<B> L3l4<B> {
         let isn = self.cookies.seal(&h.key, h.seq, offer, now);
         let (mtu, _) = self.link_of(&h.key);
         let mss = (mtu - if h.is_v4() { 40 } else { 60 }) as u16;
-        let options = [2, 4, (mss >> 8) as u8, mss as u8, 1, 1, 4, 2];
-        let options = if h.sack { &options[..] } else { &options[..4] };
+        let options = reply::SynOptions::new(if h.sack { option::SACK } else { 0 }, mss, 0);
         let (window, ack) = (self.rx_ring.min(0xffff) as u16, h.seq.wrapping_add(1));
         let control = flags::SYN | flags::ACK;
         if !self.emit(cb, &h.key, None, |room| {
-            reply::segment_with(room, &h.key, isn, ack, control, window, options)
+            reply::segment_with(room, &h.key, isn, ack, control, window, options.bytes(), &[])
         }) {
             return Err(DropReason::NoBuffer);
         }
@@ -154,34 +196,43 @@ impl<B> L3l4<B> {
         &mut self,
         cb: &mut C,
         now: Instant,
+        packet: &[u8],
         h: &Headers,
         hash: u32,
-        user: u64,
-        offer: Offer,
-    ) -> Result<u32, DropReason> {
+        (user, offer): (u64, Offer),
+    ) -> Result<Option<u32>, DropReason> {
         if !self.accepting {
             self.answer_rst(cb, now, h);
             return Err(DropReason::Draining);
         }
-        let index = self.make(&h.key, hash, Kind::Asleep, now)?;
+        let index = self.make(&h.key, hash, Kind::Direct, now)?;
         let record = &mut self.records[index as usize];
         record.user = user;
-        (record.snd_nxt, record.rcv_nxt) = (h.ack, h.seq);
+        (record.snd_una, record.snd_nxt, record.rcv_nxt) = (h.ack, h.ack, h.seq);
         (record.window, record.peer_window) = (self.rx_ring.min(0xffff) as u16, h.window);
         record.mss = offer.mss;
         record.options = if offer.sack { option::SACK } else { 0 };
-        let Some(stack) = self.wake(index) else {
-            self.unmake(index);
-            return Err(NO_STACK);
+        let id = record.id(index);
+        let stack = if self.direct {
+            self.wheel.set_by(index, now, SHORTEST_RTO);
+            None
+        } else {
+            let Some(stack) = self.wake(index, false) else {
+                self.unmake(index);
+                return Err(NO_STACK);
+            };
+            // So that the application is told, when the segment is fed.
+            self.flows[stack as usize].state = State::SynReceived as u8;
+            Some(stack)
         };
         self.counters.tcp_opened += 1;
         self.counters.tcp_established += 1;
         self.counters.syn_cookies_accepted += 1;
-        // So that the application is told, when the segment is fed.
-        let flow = &mut self.flows[stack as usize];
-        flow.state = State::SynReceived as u8;
-        cb.l4_opened(flow.id, &h.key, user);
-        Ok(stack)
+        cb.l4_opened(id, &h.key, user);
+        match stack {
+            Some(stack) => Ok(Some(stack)),
+            None => self.accept(cb, now, packet, h, index, true),
+        }
     }
 
     /// Feeds a SYN through an interface that will draw `isn`; false where no buffer was left.

@@ -1,8 +1,8 @@
-//! Packets in: to a live stack, to a connection asleep or in TIME-WAIT, to a new flow, or to a named drop.
+//! Packets in: to a stack, to a direct connection or one in TIME-WAIT, to a new flow, or to a named drop.
 
 use super::L3l4;
 use crate::callbacks::{Callbacks, CloseReason, TxMeta, Verdict as Admission};
-use crate::conn::{Conn, Datagram};
+use crate::conn::{Conn, Datagram, On};
 use crate::device::{Core, OnePacket, TxChecksum, finish, reserve};
 use crate::drop::DropReason;
 use crate::extension;
@@ -74,7 +74,7 @@ impl<B> L3l4<B> {
                 let record = &self.records[index as usize];
                 match record.kind {
                     Kind::Tcp => Ok(Some(record.stack)),
-                    Kind::Asleep => self.tcp_asleep(cb, now, h, index),
+                    Kind::Direct => self.tcp_direct(cb, now, packet, h, index),
                     _ => self.tcp_time_wait(cb, now, packet, h, index),
                 }
             }
@@ -161,7 +161,7 @@ impl<B> L3l4<B> {
             }
             if pending || wants_to_know(flow, before.0, before.3) {
                 flow.notes &= !note::WANTS_ROOM;
-                cb.l4_rx(&mut Conn { id, flow, socket });
+                cb.l4_rx(&mut Conn { id, on: On::Stack { flow: &mut *flow, socket: &mut *socket } });
                 flow.sync(socket);
                 if socket.send_queue() > socket.send_capacity() / 2 {
                     flow.notes |= note::WANTS_ROOM;

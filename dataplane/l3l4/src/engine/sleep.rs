@@ -10,13 +10,13 @@
 //! window (which an idle connection must forget anyway: RFC 5681 section 4.1) and the round-trip estimate.
 
 use super::L3l4;
-use crate::callbacks::{Callbacks, CloseReason};
+use crate::callbacks::Callbacks;
 use crate::drop::DropReason;
-use crate::flow::{note, seq_lt};
+use crate::flow::note;
 use crate::isn;
 use crate::key::FlowKey;
-use crate::packet::{Headers, flags};
-use crate::record::{Kind, Record, option};
+use crate::packet::flags;
+use crate::record::{Kind, Record};
 use crate::reply;
 use crate::slots::socket;
 use crate::time::Instant;
@@ -35,60 +35,9 @@ const SCRATCH: usize = 128;
 pub(super) const NO_STACK: DropReason = DropReason::LiveLimit;
 
 impl<B> L3l4<B> {
-    /// A segment for a connection asleep: answered from the record where that is enough; else the connection is
-    /// woken, and the stack that is to be fed comes back.
-    #[inline(never)]
-    pub(super) fn tcp_asleep<C: Callbacks<Buffer = B>>(
-        &mut self,
-        cb: &mut C,
-        now: Instant,
-        h: &Headers,
-        index: u32,
-    ) -> Result<Option<u32>, DropReason> {
-        let record = &mut self.records[index as usize];
-        let edge = record.rcv_nxt.wrapping_add(u32::from(record.window) << record.rcv_shift);
-        let ahead = !seq_lt(h.seq, record.rcv_nxt);
-        if h.flags & flags::RST != 0 {
-            // RFC 5961 section 3.
-            if h.seq == record.rcv_nxt {
-                self.close(cb, index, CloseReason::PeerReset);
-                return Ok(None);
-            }
-            if !ahead || !seq_lt(h.seq, edge) {
-                return Err(DropReason::TcpOutOfWindow);
-            }
-        }
-        if h.flags & (flags::SYN | flags::RST) != 0 {
-            self.challenge_record(cb, now, index);
-            return Err(DropReason::TcpChallenged);
-        }
-        if h.flags & flags::ACK == 0 {
-            return Err(DropReason::TcpFlags);
-        }
-        if seq_lt(record.snd_nxt, h.ack) || ahead && seq_lt(edge, h.seq) {
-            // Nobody is woken by numbers that a stranger could guess.
-            self.challenge_record(cb, now, index);
-            return Err(DropReason::TcpOutOfWindow);
-        }
-        if h.segment_len() == 0 {
-            if h.ack == record.snd_nxt {
-                record.last_rx = now;
-                record.peer_window = h.window;
-            }
-            if h.seq != record.rcv_nxt {
-                // A keepalive probe (RFC 9293 section 3.8.4).
-                self.acknowledge_record(cb, index);
-            }
-            return Ok(None);
-        }
-        let stack = self.wake(index).ok_or(NO_STACK)?;
-        self.counters.tcp_woken += 1;
-        Ok(Some(stack))
-    }
-
     /// Puts a live connection to sleep if it can sleep; says whether it did.
     pub(super) fn lull(&mut self, now: Instant, stack: u32) -> bool {
-        let Self { flows, slots, timeouts, wheel, asleep, counters, .. } = self;
+        let Self { flows, slots, timeouts, wheel, counters, .. } = self;
         let flow = &flows[stack as usize];
         let busy = note::DIRTY | note::WANTS_ROOM | note::FIN | note::HALF_OPEN | note::GIVEN_UP;
         let quiet = flow.state == State::Established as u8
@@ -99,24 +48,30 @@ impl<B> L3l4<B> {
         if !quiet {
             return false;
         }
-        *asleep += 1;
         counters.tcp_slept += 1;
         wheel.set(flow.id.index, (flow.last_rx + timeouts.idle).max(now));
-        self.lay_down(stack, Kind::Asleep);
+        self.lay_down(stack, Kind::Direct);
         true
     }
 
-    /// Gives a connection its stack back; `None` where no slot is left.
+    /// Builds a stack that stands where a record does, with nothing queued; `fin` says that the peer's FIN is next and
+    /// has come. `None` where no slot is left.
     #[inline(never)]
-    pub(super) fn wake(&mut self, index: u32) -> Option<u32> {
+    pub(super) fn wake(&mut self, index: u32, fin: bool) -> Option<u32> {
         let stack = self.enliven(index)?;
         let record = &self.records[index as usize];
-        let (isn, irs) = (record.snd_nxt.wrapping_sub(1), record.rcv_nxt.wrapping_sub(1));
+        let (isn, irs) = (record.snd_una.wrapping_sub(1), record.rcv_nxt.wrapping_sub(1));
         let flow = &mut self.flows[stack as usize];
         flow.begin(isn, irs, u32::from(record.peer_window) << record.snd_shift);
         flow.snd_una = flow.snd_nxt;
         flow.edge = record.rcv_nxt.wrapping_add(u32::from(record.window) << record.rcv_shift);
         flow.state = State::Established as u8;
+        if fin {
+            flow.state = State::CloseWait as u8;
+            flow.notes |= note::TOLD_END;
+            flow.rcv_nxt = flow.rcv_nxt.wrapping_add(1);
+            flow.acked = flow.rcv_nxt;
+        }
         let link = &self.links[record.key.port_index()];
         let mut device = Handshake { mtu: link.mtu, packet: None };
         let (now, port) = (self.clock, record.key.local_port);
@@ -132,7 +87,11 @@ impl<B> L3l4<B> {
             interface.poll_egress(now.smoltcp(), &mut device, set);
             device.packet = Some(Synthetic::ack(record));
             interface.poll_ingress_single(now.smoltcp(), &mut device, set);
-            socket(set).state() == State::Established
+            if fin {
+                device.packet = Some(Synthetic::fin(record));
+                interface.poll_ingress_single(now.smoltcp(), &mut device, set);
+            }
+            socket(set).state() == if fin { State::CloseWait } else { State::Established }
         });
         debug_assert!(built, "a handshake made by ourselves went wrong");
         let again = now + self.timeouts.sleep.unwrap_or(self.timeouts.idle);
@@ -181,23 +140,18 @@ struct Synthetic {
 
 impl Synthetic {
     fn syn(record: &Record) -> Self {
-        let mut options = [0u8; 12];
-        let mut len = 4;
-        options[..4].copy_from_slice(&[2, 4, (record.mss >> 8) as u8, record.mss as u8]);
-        if record.options & option::SCALE != 0 {
-            options[len..len + 4].copy_from_slice(&[1, 3, 3, record.snd_shift]);
-            len += 4;
-        }
-        if record.options & option::SACK != 0 {
-            options[len..len + 4].copy_from_slice(&[1, 1, 4, 2]);
-            len += 4;
-        }
-        let window = (u32::from(record.peer_window) << record.snd_shift).min(0xffff) as u16;
-        Self::new(record, flags::SYN, record.rcv_nxt.wrapping_sub(1), 0, window, &options[..len])
+        let options = reply::SynOptions::new(record.options, record.mss, record.snd_shift);
+        let window = record.peer_window_bytes().min(0xffff) as u16;
+        Self::new(record, flags::SYN, record.rcv_nxt.wrapping_sub(1), 0, window, options.bytes())
     }
 
     fn ack(record: &Record) -> Self {
-        Self::new(record, flags::ACK, record.rcv_nxt, record.snd_nxt, record.peer_window, &[])
+        Self::new(record, flags::ACK, record.rcv_nxt, record.snd_una, record.peer_window, &[])
+    }
+
+    fn fin(record: &Record) -> Self {
+        let control = flags::FIN | flags::ACK;
+        Self::new(record, control, record.rcv_nxt, record.snd_una, record.peer_window, &[])
     }
 
     fn new(record: &Record, control: u8, seq: u32, ack: u32, window: u16, options: &[u8]) -> Self {
@@ -211,7 +165,7 @@ impl Synthetic {
             ..*key
         };
         let mut bytes = [0; SCRATCH];
-        let (len, _) = reply::segment_with(&mut bytes, &inward, seq, ack, control, window, options);
+        let (len, _) = reply::segment_with(&mut bytes, &inward, seq, ack, control, window, options, &[]);
         Self { bytes, len }
     }
 }

@@ -17,7 +17,7 @@ impl<B> L3l4<B> {
     /// for; a time that has passed means that there is more to do at once.
     pub fn l4_poll<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant) -> Option<Instant> {
         self.turn(cb, now);
-        if !self.dirty.is_empty() {
+        if !self.dirty.is_empty() || !self.dirty_direct.is_empty() {
             return Some(now);
         }
         let waiting = self.time_wait.front().map(|&(_, at)| at);
@@ -33,6 +33,9 @@ impl<B> L3l4<B> {
         self.clock = now;
         if self.wheel.is_due(now) || !self.time_wait.is_empty() {
             self.run_timers(cb, now);
+        }
+        if !self.dirty_direct.is_empty() {
+            self.flush_direct(cb, now);
         }
         if !self.dirty.is_empty() {
             self.flush(cb, now);
@@ -55,22 +58,19 @@ impl<B> L3l4<B> {
         let record = &self.records[index as usize];
         match record.kind {
             Kind::Udp => self.expire(cb, now, index, self.timeouts.udp_idle),
-            Kind::Asleep => self.expire(cb, now, index, self.timeouts.idle),
+            Kind::Direct => self.fire_direct(cb, now, index),
             Kind::Tcp => self.fire_tcp(cb, now, record.stack),
             Kind::Free | Kind::TimeWait => {}
         }
     }
 
-    /// Ends a flow without a stack if it has been idle for so long, or looks again when it will have been.
+    /// Ends a flow if it has been idle for so long, or looks again when it will have been.
     fn expire<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32, idle: Duration) {
         let record = &self.records[index as usize];
         let end = record.last_rx + idle;
         if now < end {
             self.wheel.set(index, end);
             return;
-        }
-        if record.kind == Kind::Asleep {
-            self.reset_record(cb, index);
         }
         self.close(cb, index, CloseReason::Idle);
     }

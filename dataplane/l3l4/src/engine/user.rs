@@ -2,10 +2,10 @@
 
 use super::L3l4;
 use crate::callbacks::{Callbacks, CloseReason};
-use crate::conn::Conn;
+use crate::conn::{Conn, On};
 use crate::flow::{note, state_name};
 use crate::key::{FlowId, FlowKey};
-use crate::record::Kind;
+use crate::record::{self, Kind, NONE};
 use crate::slots::socket;
 use crate::time::Instant;
 use core::time::Duration;
@@ -69,7 +69,7 @@ impl<B> L3l4<B> {
     /// Where the flow is gone, not TCP, or not established yet (abort it then).
     pub fn close_flow(&mut self, id: FlowId) -> Result<(), FlowError> {
         self.with_conn(id, |conn| {
-            if conn.flow.is_half_open() {
+            if conn.is_half_open() {
                 return Err(FlowError::Closed);
             }
             conn.close();
@@ -82,6 +82,11 @@ impl<B> L3l4<B> {
     /// # Errors
     /// Where the flow is gone or not TCP.
     pub fn abort_flow(&mut self, id: FlowId) -> Result<(), FlowError> {
+        if let Some(index) = self.live(id).filter(|&index| self.is_direct(index)) {
+            self.records[index as usize].notes |= record::note::ABORT;
+            self.mark_direct(index);
+            return Ok(());
+        }
         let stack = self.tcp(id)?;
         self.give_up(stack, CloseReason::Aborted);
         Ok(())
@@ -98,7 +103,7 @@ impl<B> L3l4<B> {
         let written = flow.bytes_out;
         let result = slots.with(stack, |set| {
             let socket = socket(set);
-            let result = f(&mut Conn { id, flow, socket });
+            let result = f(&mut Conn { id, on: On::Stack { flow: &mut *flow, socket: &mut *socket } });
             flow.sync(socket);
             result
         });
@@ -115,11 +120,10 @@ impl<B> L3l4<B> {
         let record = &self.records[index as usize];
         let stack = match record.kind {
             Kind::Tcp => record.stack,
-            Kind::Asleep => {
-                let stack = self.wake(index).ok_or(FlowError::NoStack)?;
-                self.counters.tcp_woken += 1;
-                stack
+            Kind::Direct if self.records[index as usize].has(record::note::HALF_OPEN) => {
+                return Err(FlowError::Closed);
             }
+            Kind::Direct => self.promote(index).ok_or(FlowError::NoStack)?,
             _ => return Err(FlowError::NotTcp),
         };
         if self.flows[stack as usize].has(note::GIVEN_UP) {
@@ -161,12 +165,12 @@ impl<B> L3l4<B> {
             state: match record.kind {
                 Kind::Udp => "UDP",
                 Kind::TimeWait => "TIME-WAIT",
-                _ => live.map_or("ESTABLISHED", |flow| state_name(flow.state)),
+                _ => live.map_or_else(|| state_name(record.state() as u8), |flow| state_name(flow.state)),
             },
             user: record.user,
             age: now.since(record.opened),
             idle: now.since(live.map_or(record.last_rx, |flow| flow.last_rx)),
-            asleep: record.kind == Kind::Asleep,
+            asleep: record.kind == Kind::Direct && record.stack == NONE && !record.has(record::note::HALF_OPEN),
             bytes_in: live.map_or(record.bytes_in, |flow| flow.bytes_in),
             bytes_out: live.map_or(record.bytes_out, |flow| flow.bytes_out),
         }
@@ -184,7 +188,7 @@ impl<B> L3l4<B> {
                 Kind::Tcp if !self.flows[record.stack as usize].has(note::GIVEN_UP) => {
                     self.give_up(record.stack, CloseReason::Aborted);
                 }
-                Kind::Asleep => {
+                Kind::Direct => {
                     self.reset_record(cb, index as u32);
                     self.close(cb, index as u32, CloseReason::Aborted);
                 }

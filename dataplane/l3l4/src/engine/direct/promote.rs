@@ -1,0 +1,84 @@
+//! A direct connection gets a stack, because something has happened that its record is not enough for.
+//!
+//! Invariant: the stack stands where the connection stood: what was held is in its transmit ring, to be sent (again)
+//! from the oldest unacknowledged byte on, and what either side has closed is closed.
+
+use super::super::L3l4;
+use crate::callbacks::Callbacks;
+use crate::conn::{Conn, On};
+use crate::flow::note;
+use crate::record::{self, Kind, NONE};
+use crate::slots::socket;
+
+impl<B> L3l4<B> {
+    /// Gives a direct connection a stack; `None` where no slot is left, or it is in a state that no stack can be led
+    /// to: half-open, or closed on this side with the FIN acknowledged.
+    #[cold]
+    pub(in super::super) fn promote(&mut self, index: u32) -> Option<u32> {
+        let record = &mut self.records[index as usize];
+        let (notes, slot, highest) = (record.notes, record.stack, record.snd_nxt);
+        let (fin_in, fin_out) = (record.has(record::note::FIN_IN), record.has(record::note::FIN_OUT));
+        if record.has(record::note::HALF_OPEN) || fin_out && slot == NONE {
+            return None;
+        }
+        let fin = u32::from(fin_in);
+        record.rcv_nxt = record.rcv_nxt.wrapping_sub(fin);
+        let Some(stack) = self.wake(index, fin_in) else {
+            let record = &mut self.records[index as usize];
+            record.rcv_nxt = record.rcv_nxt.wrapping_add(fin);
+            return None;
+        };
+        self.counters.tcp_woken += 1;
+        let Self { slots, flows, held, .. } = self;
+        let flow = &mut flows[stack as usize];
+        flow.snd_nxt = highest;
+        if notes & record::note::WANTS_ROOM != 0 {
+            flow.notes |= note::WANTS_ROOM;
+        }
+        if slot != NONE {
+            let bytes = held.bytes(slot);
+            slots.socket(stack, |socket| {
+                // It is empty, and no shorter than what can be held.
+                let put = socket.send_slice(bytes).unwrap_or(0);
+                flow.snd_end = flow.snd_end.wrapping_add(put as u32);
+                if fin_out {
+                    socket.close();
+                    flow.state = socket.state() as u8;
+                    flow.notes |= note::FIN;
+                }
+            });
+            held.release(slot);
+        }
+        self.mark(stack);
+        Some(stack)
+    }
+
+    /// Calls the application of a connection that has just got a stack because its answer was too long without.
+    #[cold]
+    pub(super) fn go_on<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, stack: u32) {
+        let Self { slots, flows, counters, .. } = self;
+        let flow = &mut flows[stack as usize];
+        let (id, written) = (flow.id, flow.bytes_out);
+        flow.notes &= !note::WANTS_ROOM;
+        slots.with(stack, |set| {
+            let socket = socket(set);
+            cb.l4_rx(&mut Conn { id, on: On::Stack { flow: &mut *flow, socket: &mut *socket } });
+            flow.sync(socket);
+            if socket.send_queue() > socket.send_capacity() / 2 {
+                flow.notes |= note::WANTS_ROOM;
+            }
+        });
+        counters.tcp_bytes_out += flow.bytes_out - written;
+        if flow.snd_edge == flow.snd_una {
+            // It cannot send anything that would carry the acknowledgment.
+            self.acknowledge(cb, stack);
+        }
+        self.mark(stack);
+    }
+
+    /// Whether the record of a connection is without a stack.
+    #[inline]
+    pub(in super::super) fn is_direct(&self, index: u32) -> bool {
+        self.records[index as usize].kind == Kind::Direct
+    }
+}

@@ -1,0 +1,166 @@
+//! What direct connections send: the SYN-ACK, what is held, and bare acknowledgments.
+//!
+//! Invariant: a connection that is marked speaks once a turn, however much came for it; without a buffer it stays
+//! marked and nothing is lost.
+
+use super::super::L3l4;
+use super::super::egress::{Outlet, post};
+use super::record_is_over;
+use crate::callbacks::{Callbacks, CloseReason};
+use crate::flow::seq_lt;
+use crate::packet::flags;
+use crate::record::{Kind, NONE, Record, note};
+use crate::reply;
+use crate::time::Instant;
+use core::time::Duration;
+
+/// The retransmission timeout before anything was measured (RFC 6298 section 2.1).
+const INITIAL_RTO: Duration = Duration::from_secs(1);
+/// Nothing waits longer to be sent again (RFC 6298 section 2.5).
+const LONGEST_RTO: Duration = Duration::from_secs(60);
+
+impl<B> L3l4<B> {
+    /// Lets those speak that are marked.
+    #[inline(never)]
+    pub(in super::super) fn flush_direct<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant) {
+        // Those marked meanwhile have their turn next time.
+        let marked = self.dirty_direct.len();
+        let mut kept = 0;
+        for at in 0..marked {
+            let index = self.dirty_direct[at];
+            if !self.say(cb, now, index) {
+                self.dirty_direct[kept] = index;
+                kept += 1;
+            }
+        }
+        self.dirty_direct.drain(kept..marked);
+    }
+
+    /// False where no buffer was left.
+    fn say<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) -> bool {
+        let record = &self.records[index as usize];
+        if record.kind != Kind::Direct || !record.has(note::DIRTY) {
+            return true;
+        }
+        let said = if record.has(note::ABORT) {
+            self.reset_record(cb, index);
+            self.close(cb, index, CloseReason::Aborted);
+            return true;
+        } else if record.has(note::HALF_OPEN) {
+            self.say_syn_ack(cb, index)
+        } else if record.stack != NONE {
+            self.say_held(cb, now, index)
+        } else {
+            self.say_ack(cb, index)
+        };
+        let record = &mut self.records[index as usize];
+        if !said || record.kind != Kind::Direct {
+            return said;
+        }
+        record.notes &= !note::DIRTY;
+        if record_is_over(record.notes) {
+            self.settle_direct(cb, now, index);
+        }
+        true
+    }
+
+    /// RFC 9293 section 3.10.7.2, with the options the SYN offered.
+    fn say_syn_ack<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, index: u32) -> bool {
+        let Self { records, links, spare, counters, .. } = self;
+        let record = &mut records[index as usize];
+        let link = &links[record.key.port_index()];
+        let mss = (link.mtu - if record.key.local.is_v4() { 40 } else { 60 }) as u16;
+        let offer = reply::SynOptions::new(record.options, mss, record.rcv_shift);
+        let (key, seq, ack) = (&record.key, record.snd_una, record.rcv_nxt);
+        let outlet = Outlet { spare, counters, link, flow: Some(record.id(index)), on: record.key.link };
+        post(cb, outlet, |room| {
+            let control = flags::SYN | flags::ACK;
+            reply::segment_with(room, key, seq, ack, control, record.window, offer.bytes(), &[])
+        })
+    }
+
+    fn say_ack<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, index: u32) -> bool {
+        let Self { records, links, spare, counters, rx_ring, .. } = self;
+        let record = &mut records[index as usize];
+        record.window = whole_window(*rx_ring, record.rcv_shift);
+        let link = &links[record.key.port_index()];
+        let (key, seq, ack) = (&record.key, record.snd_nxt, record.rcv_nxt);
+        let outlet = Outlet { spare, counters, link, flow: Some(record.id(index)), on: record.key.link };
+        post(cb, outlet, |room| reply::segment(room, key, seq, ack, flags::ACK, record.window))
+    }
+
+    /// Sends what is held and has not gone out yet, or an acknowledgment where that is nothing.
+    fn say_held<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) -> bool {
+        let Self { records, held, links, spare, counters, rx_ring, wheel, .. } = self;
+        let record = &mut records[index as usize];
+        let slot = record.stack;
+        let under = *held.under(slot);
+        let (len, window) = (usize::from(under.len), record.peer_window_bytes() as usize);
+        if len > window {
+            // What does not fit into the peer's window is for a stack, which knows how to wait.
+            if let Some(stack) = self.promote(index) {
+                self.acknowledge(cb, stack);
+                return true;
+            }
+            return self.say_ack(cb, index);
+        }
+        let closing = record.has(note::FIN_OUT);
+        let goal = len + usize::from(closing);
+        let mut sent = usize::from(under.sent);
+        if sent == goal {
+            return self.say_ack(cb, index);
+        }
+        record.window = whole_window(*rx_ring, record.rcv_shift);
+        let link = &links[record.key.port_index()];
+        let largest = link.mtu - if record.key.local.is_v4() { 40 } else { 60 };
+        let mss = usize::from(record.mss).min(largest);
+        let id = record.id(index);
+        let bytes = held.bytes(slot);
+        let mut complete = true;
+        while sent < goal {
+            let data = &bytes[sent..len.min(sent + mss)];
+            let end = sent + data.len();
+            let mut control = flags::ACK;
+            if end == len {
+                control |= if data.is_empty() { 0 } else { flags::PSH };
+                control |= if closing { flags::FIN } else { 0 };
+            }
+            let (key, ack, window) = (&record.key, record.rcv_nxt, record.window);
+            let seq = record.snd_una.wrapping_add(sent as u32);
+            let outlet = Outlet { spare, counters, link, flow: Some(id), on: record.key.link };
+            if !post(cb, outlet, |room| reply::segment_with(room, key, seq, ack, control, window, &[], data)) {
+                complete = false;
+                break;
+            }
+            counters.tcp_retransmits += u64::from(seq_lt(seq, record.snd_nxt));
+            sent = end + usize::from(control & flags::FIN);
+            let next = record.snd_una.wrapping_add(sent as u32);
+            if seq_lt(record.snd_nxt, next) {
+                record.snd_nxt = next;
+            }
+        }
+        let timeout = timeout(record);
+        let under = held.under(slot);
+        if under.sent == 0 && sent > 0 {
+            under.sent_at = now;
+            if under.busy_since == Instant::default() {
+                under.busy_since = now;
+            }
+        }
+        under.sent = sent as u16;
+        wheel.set_by(index, now, timeout);
+        complete
+    }
+}
+
+/// How long what was sent now may take to be acknowledged before it is sent again.
+pub(super) fn timeout(record: &Record) -> Duration {
+    let once = if record.rto == 0 { INITIAL_RTO } else { Duration::from_millis(u64::from(record.rto)) };
+    if record.tries == 0 { once } else { (once * (1 << record.tries.min(8))).min(LONGEST_RTO) }
+}
+
+/// The window field of a connection all of whose receive ring is free.
+#[inline]
+pub(in super::super) fn whole_window(ring: usize, shift: u8) -> u16 {
+    (ring >> shift).min(0xffff) as u16
+}

@@ -1,0 +1,85 @@
+//! A direct connection's time has come: to send again, or to end.
+//!
+//! Invariant: with something under way it is looked at when that is to be sent again, otherwise when it will have
+//! been idle for too long.
+
+use super::super::L3l4;
+use super::say::timeout;
+use crate::callbacks::{Callbacks, CloseReason};
+use crate::record::{NONE, note};
+use crate::time::Instant;
+use core::time::Duration;
+
+impl<B> L3l4<B> {
+    pub(in super::super) fn fire_direct<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        now: Instant,
+        index: u32,
+    ) {
+        let timeouts = self.timeouts;
+        let record = &mut self.records[index as usize];
+        if record.has(note::HALF_OPEN) {
+            return self.fire_half_open(cb, now, index);
+        }
+        if record.stack == NONE {
+            let closed = record.has(note::FIN_OUT) && !record.has(note::FIN_IN);
+            let idle = if closed { timeouts.fin_wait.min(timeouts.idle) } else { timeouts.idle };
+            let end = record.last_rx + idle;
+            return self.end_or_wait(cb, now, index, end, end, CloseReason::Idle);
+        }
+        let under = self.held.under(record.stack);
+        let end = record.last_rx.max(under.busy_since) + timeouts.user.min(timeouts.idle);
+        let mut again = under.sent_at + timeout(record);
+        if under.sent == 0 {
+            // It waits for a buffer, not for an answer.
+            again = now + timeout(record);
+        } else if now >= again {
+            under.sent = 0;
+            under.sent_at = now;
+            record.tries = record.tries.saturating_add(1);
+            again = now + timeout(record);
+            self.mark_direct(index);
+        }
+        self.end_or_wait(cb, now, index, end, again, CloseReason::UserTimeout);
+    }
+
+    fn fire_half_open<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
+        let record = &mut self.records[index as usize];
+        let end = record.opened + self.timeouts.half_open;
+        // One second after the first, two after the second, and so on.
+        let due = |tries: u8| Duration::from_secs((2 << tries.min(16)) - 1);
+        let mut again = record.opened + due(record.tries);
+        if now >= again {
+            if record.tries >= self.synack_retries {
+                return self.close(cb, index, CloseReason::HalfOpen);
+            }
+            record.tries += 1;
+            again = record.opened + due(record.tries);
+            self.counters.tcp_retransmits += 1;
+            self.mark_direct(index);
+        }
+        if now >= end {
+            return self.close(cb, index, CloseReason::HalfOpen);
+        }
+        self.wheel.set(index, again.min(end));
+    }
+
+    /// Ends a connection whose time is up with an RST, or has it looked at when there is something to do.
+    fn end_or_wait<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        now: Instant,
+        index: u32,
+        end: Instant,
+        next: Instant,
+        reason: CloseReason,
+    ) {
+        if now < end {
+            self.wheel.set(index, next.min(end));
+            return;
+        }
+        self.reset_record(cb, index);
+        self.close(cb, index, reason);
+    }
+}
