@@ -241,7 +241,11 @@ pub(crate) fn too_large() -> Finding {
 
 /// A scanner's complaint, with the usual cause (a tab) named when it is one.
 fn syntax(text: &str, marker: Marker, info: &str) -> Finding {
-    let at = position(marker);
+    let mut at = position(marker);
+    // In a line that begins with `%` the scanner counts bytes.
+    if let Some(line) = text.lines().nth(at.line.saturating_sub(1)) {
+        at.column = at.column.min(line.chars().count() + 1);
+    }
     if info.contains("anchor") {
         return anchored(at);
     }

@@ -47,8 +47,8 @@ pub(crate) mod note {
     pub(crate) const WANTS_ROOM: u8 = 32;
     /// To be ended with an RST.
     pub(crate) const ABORT: u8 = 64;
-    /// What decides the state of RFC 9293 section 3.3.2; none of them: ESTABLISHED.
-    pub(crate) const STATE: u8 = HALF_OPEN | FIN_IN | FIN_OUT | FIRST;
+    /// None of these: ESTABLISHED (RFC 9293 section 3.3.2).
+    pub(crate) const STATE: u8 = HALF_OPEN | FIN_IN | FIN_OUT | FIRST | ABORT;
 }
 
 /// [`Record::stack`] of a direct connection that holds nothing.

@@ -33,7 +33,7 @@ fn data_wakes_and_is_answered_with_the_right_numbers() {
         seg(ECHO, SYN, u32::MAX - 2, 0).options(&LINUX),
         seg(ECHO, SYN, 7, 0).ends("fd00::1", "fd00::2").options(&LINUX),
     ] {
-        let mut world = World::new(builder());
+        let mut world = World::new(builder().direct(false));
         let (mut ours, mut theirs) = asleep(&mut world, &syn);
         for round in 0..4u8 {
             let mut request = syn.clone();
@@ -172,7 +172,7 @@ fn whoever_has_something_under_way_stays_awake() {
     world.engine.with_conn(id, |conn| assert_eq!(conn.copy(&mut unread), 6)).unwrap();
     assert_eq!(&unread, b"unread");
 
-    let mut world = World::new(builder().tcp_sleep_after(None));
+    let mut world = World::new(builder().direct(false).tcp_sleep_after(None));
     world.handshake(&seg(MANUAL, SYN, 1, 0));
     world.pass(100 * SECOND);
     assert_eq!((world.engine.asleep_count(), world.engine.tcp_flow_count()), (0, 1), "not where it is off");
@@ -182,7 +182,7 @@ fn whoever_has_something_under_way_stays_awake() {
 #[test]
 fn few_stacks_for_many_connections() {
     let limits = Limits { live: 8, ..limits(500) };
-    let mut world = World::new(builder().limits(limits));
+    let mut world = World::new(builder().direct(false).limits(limits));
     let syn = |n: u16| seg(ECHO, SYN, 100, 0).sport(10_000 + n);
     let mut ours: Vec<u32> = (0..500).map(|n| world.handshake(&syn(n)).0).collect();
     assert_eq!((world.engine.tcp_flow_count(), world.engine.asleep_count()), (500, 492));
@@ -207,7 +207,7 @@ fn few_stacks_for_many_connections() {
 #[test]
 fn where_nobody_can_sleep_newcomers_wait() {
     let limits = Limits { live: 2, ..limits(100) };
-    let mut world = World::new(builder().limits(limits));
+    let mut world = World::new(builder().direct(false).limits(limits));
     let (ours, theirs) = asleep(&mut world, &seg(ECHO, SYN, 1, 0));
     let sleeper = world.app.last_id();
     for n in 0..2 {

@@ -119,16 +119,16 @@ impl<B> L3l4<B> {
         false
     }
 
-    /// Tells the peer of a connection asleep that it is over.
-    pub(super) fn reset_record<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, index: u32) {
+    /// Tells the peer of a direct connection that it is over; false where no buffer was left.
+    pub(super) fn reset_record<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, index: u32) -> bool {
         let record = &self.records[index as usize];
         let (key, seq, ack) = (record.key, record.snd_nxt, record.rcv_nxt);
         let control = flags::RST | flags::ACK;
-        if self.emit(cb, &key, Some(self.records[index as usize].id(index)), |room| {
+        let sent = self.emit(cb, &key, Some(self.records[index as usize].id(index)), |room| {
             reply::segment(room, &key, seq, ack, control, 0)
-        }) {
-            self.counters.rst_sent += 1;
-        }
+        });
+        self.counters.rst_sent += u64::from(sent);
+        sent
     }
 }
 

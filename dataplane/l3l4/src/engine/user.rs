@@ -120,7 +120,10 @@ impl<B> L3l4<B> {
         let record = &self.records[index as usize];
         let stack = match record.kind {
             Kind::Tcp => record.stack,
-            Kind::Direct if self.records[index as usize].has(record::note::HALF_OPEN) => {
+            Kind::Direct if record.has(record::note::ABORT) => return Err(FlowError::Gone),
+            Kind::Direct if record.has(record::note::HALF_OPEN) => return Err(FlowError::Closed),
+            // Closed on this side and acknowledged: nothing is left that could be done but to abort it.
+            Kind::Direct if record.has(record::note::FIN_OUT) && record.stack == NONE => {
                 return Err(FlowError::Closed);
             }
             Kind::Direct => self.promote(index).ok_or(FlowError::NoStack)?,

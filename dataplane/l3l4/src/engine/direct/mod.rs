@@ -63,6 +63,9 @@ impl<B> L3l4<B> {
         index: u32,
     ) -> Result<Option<u32>, DropReason> {
         let record = &self.records[index as usize];
+        if record.has(note::ABORT) {
+            return Err(DropReason::TcpClosing);
+        }
         let edge = record.rcv_nxt.wrapping_add(record.window_bytes());
         let seen = Flow {
             state: record.state() as u8,
@@ -145,6 +148,8 @@ impl<B> L3l4<B> {
         let record = &mut self.records[index as usize];
         record.notes &= !note::HALF_OPEN;
         record.snd_una = record.snd_nxt;
+        // What the SYN-ACK said unscaled.
+        record.window = (u32::from(record.window).div_ceil(1 << record.rcv_shift)) as u16;
         if record.tries == 0 {
             record.rto = retransmission_timeout(record.rto, now.since(record.opened));
         }
@@ -231,8 +236,7 @@ impl<B> L3l4<B> {
             record.stack = NONE;
         }
         if record.has(note::ABORT) {
-            self.reset_record(cb, index);
-            self.close(cb, index, CloseReason::Aborted);
+            self.mark_direct(index);
             return Ok(None);
         }
         if taken < data.len() {

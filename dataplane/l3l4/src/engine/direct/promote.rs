@@ -69,10 +69,6 @@ impl<B> L3l4<B> {
             }
         });
         counters.tcp_bytes_out += flow.bytes_out - written;
-        if flow.snd_edge == flow.snd_una {
-            // It cannot send anything that would carry the acknowledgment.
-            self.acknowledge(cb, stack);
-        }
         self.mark(stack);
     }
 

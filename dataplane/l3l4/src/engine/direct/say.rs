@@ -43,9 +43,11 @@ impl<B> L3l4<B> {
             return true;
         }
         let said = if record.has(note::ABORT) {
-            self.reset_record(cb, index);
-            self.close(cb, index, CloseReason::Aborted);
-            return true;
+            let said = self.reset_record(cb, index);
+            if said {
+                self.close(cb, index, CloseReason::Aborted);
+            }
+            return said;
         } else if record.has(note::HALF_OPEN) {
             self.say_syn_ack(cb, index)
         } else if record.stack != NONE {
@@ -98,11 +100,7 @@ impl<B> L3l4<B> {
         let (len, window) = (usize::from(under.len), record.peer_window_bytes() as usize);
         if len > window {
             // What does not fit into the peer's window is for a stack, which knows how to wait.
-            if let Some(stack) = self.promote(index) {
-                self.acknowledge(cb, stack);
-                return true;
-            }
-            return self.say_ack(cb, index);
+            return self.promote(index).is_some() || self.say_ack(cb, index);
         }
         let closing = record.has(note::FIN_OUT);
         let goal = len + usize::from(closing);
