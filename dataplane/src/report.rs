@@ -62,9 +62,11 @@ pub struct WorkerCounters {
 pub struct WorkerGauges {
     /// Flows in the table.
     pub flows: u64,
-    /// Connections, live and asleep.
+    /// Connections.
     pub tcp_flows: u64,
-    /// Connections asleep.
+    /// Connections on a stack.
+    pub stacks: u64,
+    /// Connections without a stack that have nothing under way.
     pub asleep: u64,
     /// Connections in SYN-RECEIVED.
     pub half_open: u64,

@@ -165,6 +165,8 @@ pub struct Settings {
     pub tcp_min_mss: u16,
     /// Congestion control.
     pub congestion: CongestionControl,
+    /// See [`l3l4::Builder::direct`].
+    pub tcp_direct: bool,
     /// See [`l3l4::Builder::tcp_sleep_after`].
     pub tcp_sleep_after: Option<Duration>,
     /// See [`l3l4::Builder::syn_cookies`].

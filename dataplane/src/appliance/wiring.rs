@@ -177,6 +177,7 @@ impl Kit {
             .tcp_min_mss(s.tcp_min_mss)
             .udp_idle_timeout(s.udp_idle_timeout)
             .congestion(s.congestion)
+            .direct(s.tcp_direct)
             .tcp_sleep_after(s.tcp_sleep_after)
             .syn_cookies(s.syn_cookies)
             .limits(s.limits)

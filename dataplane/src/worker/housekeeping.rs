@@ -124,6 +124,7 @@ impl Worker {
         engine.copy_from_slice(&self.engine.counters().dropped);
         report.gauges.flows = self.engine.flow_count() as u64;
         report.gauges.tcp_flows = self.engine.tcp_flow_count() as u64;
+        report.gauges.stacks = self.engine.stack_count() as u64;
         report.gauges.asleep = self.engine.asleep_count() as u64;
         report.gauges.half_open = self.engine.half_open_count() as u64;
         report.gauges.udp_flows = self.engine.udp_flow_count() as u64;

@@ -37,9 +37,9 @@ pub struct WorkerRow {
     pub steered_in: u64,
     /// Flows.
     pub flows: u64,
-    /// TCP flows, live and asleep.
+    /// TCP flows.
     pub tcp_flows: u64,
-    /// TCP flows asleep: without a stack until there is something to do.
+    /// TCP flows asleep: without a stack, and with nothing under way.
     #[serde(default)]
     pub asleep: u64,
     /// TCP flows in the handshake.

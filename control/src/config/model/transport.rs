@@ -43,7 +43,9 @@ section! {
         "synack_retries" synack_retries: u32 = default(5).range(0..=15);
         /// Whether SYNs are answered without remembering them (RFC 4987): `auto` under pressure. Flows opened so have no window scaling.
         "syn_cookies" syn_cookies: SynCookies = default(SynCookies::Auto);
-        /// An established flow with nothing under way gives up its stack and buffers after this time without a packet, until there is something again; 0 s for never.
+        /// Whether a flow is served from its record until it needs a stack (bytes out of order, an answer of more than 4 KiB, a small window), or gets a stack with its SYN.
+        "direct" direct: bool = default(true);
+        /// An established flow on a stack with nothing under way gives it up, buffers included, after this time without a packet; 0 s for never.
         "sleep_after" sleep_after: Duration = default(Duration::from_secs(5)).range(seconds(0)..=seconds(86_400));
         /// Sent data that stays unacknowledged this long aborts the flow (RFC 9293, 3.8.3).
         "user_timeout" user_timeout: Duration = default(Duration::from_secs(120)).range(seconds(1)..=seconds(86_400));

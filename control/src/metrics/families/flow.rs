@@ -19,12 +19,13 @@ pub(super) const FAMILIES: &[Family] = &[
         out.count(&[reason], s.total(|r| r.drops.get(index).copied().unwrap_or(0)));
     }),
     family!(Gauge "flows" ["worker", "kind"] "flows",
-    "Flows: `tcp`, among them `half_open` in the handshake and `asleep` without a stack, and `udp`.",
+    "Flows: `udp` and `tcp`, among the latter `half_open` in the handshake, `stack` on a stack, `asleep` without one and with nothing under way.",
     |s, out| for (worker, report) in s.reports() {
         let (worker, gauges) = (worker.to_string(), &report.gauges);
         out.count(&[&worker, "tcp"], gauges.tcp_flows);
         out.count(&[&worker, "udp"], gauges.udp_flows);
         out.count(&[&worker, "half_open"], gauges.half_open);
+        out.count(&[&worker, "stack"], gauges.stacks);
         out.count(&[&worker, "asleep"], gauges.asleep);
     }),
     family!(Gauge "flow_table_entries" ["worker"] "flows", "Places taken in the flow table, TIME-WAIT included.",
@@ -43,7 +44,7 @@ pub(super) const FAMILIES: &[Family] = &[
         |s, out| sum(s, out, |r| r.engine.tcp_established)),
     family!(Counter "tcp_slept_total" [] "flows", "TCP flows that gave up their stack for having nothing to do.",
         |s, out| sum(s, out, |r| r.engine.tcp_slept)),
-    family!(Counter "tcp_woken_total" [] "flows", "TCP flows that got it back.",
+    family!(Counter "tcp_woken_total" [] "flows", "TCP flows without a stack that got one, for needing more than their record gives.",
         |s, out| sum(s, out, |r| r.engine.tcp_woken)),
     family!(Counter "syn_cookies_total" ["event"] "",
     "SYN cookies: `sent`, `accepted` (came back and opened a flow), `failed` (a segment of no flow that brought none back).",
