@@ -25,8 +25,8 @@ pub(crate) const SERVER: u32 = 0x0a40_0001;
 /// 10.64.1.0, the first client.
 const FIRST_CLIENT: u32 = 0x0a40_0100;
 const FIRST_PORT: u16 = 16384;
-const PORTS: u32 = 32768;
-/// How many slots there are: 32 addresses of 32,768 ports each.
+const PORTS: u32 = 4096;
+/// How many slots there are: 256 addresses of 4,096 ports each.
 pub(crate) const SLOTS: u32 = 1 << 20;
 
 pub(crate) const TCP: u8 = 6;

@@ -47,7 +47,7 @@ pub(crate) struct Script {
     /// The whole answer; of an endless one, a period and as much again as a segment may carry.
     pub(crate) answer: Vec<u8>,
     /// Bytes after which an endless answer begins again.
-    pub(crate) period: u32,
+    pub(crate) period: u16,
 }
 
 impl Script {
@@ -73,21 +73,21 @@ impl Script {
 
     /// Whether `payload` is what has to come after `got` bytes of the answer.
     #[inline]
-    pub(crate) fn expects(&self, got: u32, payload: &[u8]) -> bool {
-        let got = got as usize;
+    pub(crate) fn expects(&self, got: u16, payload: &[u8]) -> bool {
+        let got = usize::from(got);
         self.answer.get(got..got + payload.len()) == Some(payload)
     }
 }
 
 /// The pattern of RFC 864: lines of 72 of the 95 printing characters, each line one further.
 #[allow(clippy::cast_possible_truncation, reason = "a few thousand bytes")]
-fn chargen() -> (Vec<u8>, u32) {
+fn chargen() -> (Vec<u8>, u16) {
     let line = |n: usize| {
         let text = (0..72).map(move |column| b' ' + ((n + column) % 95) as u8);
         text.chain(*b"\r\n")
     };
     let once: Vec<u8> = (0..95).flat_map(line).collect();
-    let period = once.len() as u32;
+    let period = once.len() as u16;
     let more = once[..usize::from(MSS)].to_vec();
     ([once, more].concat(), period)
 }

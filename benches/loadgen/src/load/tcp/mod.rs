@@ -147,11 +147,11 @@ impl<'t> Tcp<'t> {
                 return;
             }
             #[allow(clippy::cast_possible_truncation, reason = "shorter than a frame")]
-            let length = payload.len() as u32;
+            let length = payload.len() as u16;
             conn.got += length;
             self.tally.counts.bytes += u64::from(length);
         }
-        let whole = conn.got as usize == self.script.answer.len();
+        let whole = usize::from(conn.got) == self.script.answer.len();
         match self.script.plan {
             Plan::OneShot { .. } if finished && whole => {
                 out.segment(&self.script.fin, slot, conn.nxt, conn.rcv);
@@ -218,7 +218,7 @@ impl<'t> Tcp<'t> {
             self.idle.push_back(slot);
             for _ in 0..UPLOAD_BURST {
                 let conn = &self.table.conns[slot as usize];
-                if conn.in_flight() + u32::from(MSS) > conn.window {
+                if conn.in_flight() + u32::from(MSS) > conn.window() {
                     break;
                 }
                 if out.room() == 0 {
