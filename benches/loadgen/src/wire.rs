@@ -56,6 +56,19 @@ fn slot(address: u32, port: u16) -> Option<u32> {
     (port < PORTS && slot < SLOTS).then_some(slot)
 }
 
+/// Where an IPv4 frame goes; none of other frames.
+#[inline]
+pub(crate) fn destination(frame: &[u8]) -> Option<u32> {
+    let head = frame.first_chunk::<L4>()?;
+    (head[12..15] == [8, 0, 0x45]).then(|| be32(head, 30))
+}
+
+/// Whether an address is one of our clients'.
+#[inline]
+pub(crate) fn is_client(address: u32) -> bool {
+    address.wrapping_sub(FIRST_CLIENT) < SLOTS / PORTS
+}
+
 /// A received packet for one of our slots, its checksum verified where asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Packet<'a> {
@@ -161,6 +174,7 @@ mod tests {
         }
         let (last, _) = client(SLOTS - 1);
         assert_eq!(slot(last + 1, FIRST_PORT), None);
+        assert!(is_client(FIRST_CLIENT) && is_client(last) && !is_client(last + 1) && !is_client(SERVER));
         assert_eq!(slot(SERVER, FIRST_PORT), None);
         assert_eq!(slot(last, 80), None);
         assert_eq!(slot(last, u16::MAX), None);

@@ -12,6 +12,8 @@ pub(crate) enum Plan {
     OneShot { most: u32 },
     /// So many connections stay open; each request goes to the one that has been idle longest.
     KeepAlive { connections: u32 },
+    /// The same, but each speaks as soon as it is open, and acknowledges at once: nothing stays under way.
+    Crowd { connections: u32 },
     /// So many connections receive the endless answer.
     Download { connections: u32 },
     /// So many connections send without end.
@@ -24,6 +26,7 @@ impl Plan {
         match self {
             Plan::OneShot { .. } => 0,
             Plan::KeepAlive { connections }
+            | Plan::Crowd { connections }
             | Plan::Download { connections }
             | Plan::Upload { connections } => connections,
         }

@@ -5,7 +5,7 @@
 
 mod turn;
 
-use super::{Plan, Script, Table};
+use super::{Plan, Random, Script, Table};
 use crate::conn::{Conn, State};
 use crate::outbox::Outbox;
 use crate::pace::Pace;
@@ -96,6 +96,25 @@ impl<'t> Tcp<'t> {
         conn.owes_ack = false;
     }
 
+    /// Begins a request on a kept connection.
+    #[inline]
+    fn request(&mut self, out: &mut Outbox, slot: u32, intended: u64, now: u64) {
+        self.tally.counts.begun += 1;
+        self.table.conns[slot as usize].intended = intended;
+        self.say(out, slot, now);
+    }
+
+    /// Puts `most` random idle connections in front, to be the next that speak.
+    pub(crate) fn draw(&mut self, most: usize) {
+        let mut random = Random(0x2545_f491_4f6c_dd1d);
+        let idle = self.idle.make_contiguous();
+        for n in 0..most.min(idle.len()) {
+            #[allow(clippy::cast_possible_truncation, reason = "an index")]
+            let other = n + (random.next() >> 16) as usize % (idle.len() - n);
+            idle.swap(n, other);
+        }
+    }
+
     fn acknowledge(&mut self, out: &mut Outbox, slot: u32) {
         let conn = &mut self.table.conns[slot as usize];
         conn.owes_ack = false;
@@ -128,6 +147,10 @@ impl<'t> Tcp<'t> {
         conn.touched = coarse(now);
         conn.owes_ack = true;
         self.open += 1;
+        if let Plan::Crowd { .. } = self.script.plan {
+            self.request(out, slot, now, now);
+            return;
+        }
         self.idle.push_back(slot);
         if self.script.plan.is_bulk() {
             self.dirty.push(slot);
@@ -161,10 +184,13 @@ impl<'t> Tcp<'t> {
             }
             // Nobody else is to close.
             _ if finished => self.fail(out, slot, true),
-            Plan::KeepAlive { .. } if whole && conn.intended != 0 => {
+            Plan::KeepAlive { .. } | Plan::Crowd { .. } if whole && conn.intended != 0 => {
                 self.tally.done(conn.intended, now);
                 (conn.intended, conn.got) = (0, 0);
                 self.idle.push_back(slot);
+                if let Plan::Crowd { .. } = self.script.plan {
+                    self.dirty.push(slot);
+                }
             }
             Plan::Download { .. } => {
                 if conn.got >= self.script.period {

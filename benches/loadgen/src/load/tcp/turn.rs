@@ -54,13 +54,11 @@ impl Load for Tcp<'_> {
         match self.script.plan {
             Plan::Upload { .. } => self.upload(out, now),
             Plan::Download { .. } => {}
-            Plan::KeepAlive { .. } => {
+            Plan::KeepAlive { .. } | Plan::Crowd { .. } => {
                 while out.room() > 0 && !self.idle.is_empty() {
                     let Some(intended) = self.pace.as_mut().and_then(|pace| pace.take(now)) else { return };
                     let Some(slot) = self.idle.pop_front() else { return };
-                    self.tally.counts.begun += 1;
-                    self.table.conns[slot as usize].intended = intended;
-                    self.say(out, slot, now);
+                    self.request(out, slot, intended, now);
                 }
             }
             Plan::OneShot { most } => {

@@ -1,0 +1,99 @@
+//! Clients beside a SYN flood: what they get at a fixed share of the capacity, without the flood and with it.
+//!
+//! Invariant: clients ask for the same in all intervals, and the flood takes nothing but the room on the link that they
+//! leave.
+
+use super::rate::{MOST, http};
+use super::{Bench, Scenario, Try, open, resident, saturate, watch};
+use crate::daemon::port;
+use crate::detail::{Clients, Detail, Flood, Flooded};
+use crate::load::{self, Load, Plan, Tcp};
+use crate::report::Row;
+use crate::run::Times;
+use std::io;
+
+/// The share of the capacity that clients ask for.
+const SHARE: f64 = 0.4;
+/// How often the flood comes: first it fills the queue of half-open connections, then it finds it full.
+const FLOODS: usize = 3;
+
+/// Runs the scenario.
+#[allow(clippy::cast_precision_loss)]
+pub(super) fn run(bench: &mut Bench<'_>) -> io::Result<Row> {
+    let Bench { rig, daemon, table, effort, .. } = bench;
+    let hz = rig.hz;
+    let mut load = Tcp::new(table, http(Plan::OneShot { most: MOST }).0, hz);
+    open(rig, &mut load)?;
+    let (top, _) = saturate(rig, daemon, &mut load, effort.times)?;
+    let (capacity, rate) = (top.outcome.rate(), top.outcome.rate() * SHARE);
+    let (quiet, before) = watch(rig, daemon, &mut load, rate, effort.times)?;
+    let alone = clients(&quiet, hz);
+    let resident_before = resident(daemon)?;
+
+    let mut load = load::Flood::new(load, port::HTTP);
+    // In the warm-up the queue of half-open connections fills.
+    let times = Times { warm_up: effort.times.interval, interval: effort.times.interval * 2, ..effort.times };
+    let mut flooded = Vec::new();
+    let mut last = None;
+    for _ in 0..FLOODS {
+        let (sent, filled) = (rig.out.sent, rig.out.filled);
+        let (tried, watched) = watch(rig, daemon, &mut load, rate, times)?;
+        let seconds = load.lasted() as f64 / hz as f64;
+        let seen = watched.grown("port_rx_packets_total") - (rig.out.sent - sent) as f64;
+        flooded.push(Flooded {
+            clients: clients(&tried, hz),
+            offered: (rig.out.filled - filled) as f64 / seconds,
+            seen: seen / seconds,
+            link_full: tried.outcome.held_back,
+            server_busy: watched.busy_share(),
+            client_busy: tried.outcome.busy,
+            resident: resident(daemon)?,
+        });
+        last = Some((tried, watched));
+    }
+    let Some((tried, watched)) = last else { return Err(io::Error::other("no flood")) };
+    let counts = load.tally().counts;
+
+    // Next to no clients: what is left is the flood's. Clients' TIME-WAIT records take memory, too.
+    let (filled, resident_then) = (rig.out.filled, resident(daemon)?);
+    let (_, only) = watch(rig, daemon, &mut load, 1.0, times)?;
+    let grown = resident(daemon)?.saturating_sub(resident_then);
+    let (syns, seconds) = ((rig.out.filled - filled) as f64, load.lasted() as f64 / hz as f64);
+    rig.end(&mut load);
+
+    let worst = flooded.iter().map(|flooded| flooded.clients.rate).fold(f64::INFINITY, f64::min);
+    let mut row = Row::new(Scenario::Flood, worst, &tried, &watched, hz);
+    row.saturated = capacity;
+    row.failures = tried.outcome.failures();
+    row.wrong = counts.wrong;
+    row.detail = Some(Detail::Flood(Flood {
+        capacity,
+        share: SHARE,
+        ratio: worst / alone.rate,
+        alone,
+        flooded,
+        cycles_per_syn: only.busy() * hz as f64 / syns,
+        syns_alone: syns / seconds,
+        grown,
+        resident: resident_before,
+        cookies: only.after.grown_by(&before.after, "syn_cookies_total"),
+        drops: only.after.grown_by(&before.after, "drops_total"),
+        half_open: only.after.of("flows", "half_open"),
+    }));
+    Ok(row)
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn clients(tried: &Try, hz: u64) -> Clients {
+    let (outcome, counts) = (&tried.outcome, tried.outcome.counts);
+    let at = |quantile| outcome.latency.value_at_quantile(quantile) as f64 * 1e6 / hz as f64;
+    Clients {
+        rate: outcome.rate(),
+        failed: counts.failed,
+        resent: counts.resent,
+        wrong: counts.wrong,
+        p50_us: at(0.5),
+        p99_us: at(0.99),
+        cpu_lost: tried.server_lost.max(tried.client_lost),
+    }
+}
