@@ -152,7 +152,7 @@ impl Watched {
     }
 }
 
-/// Stacks for a million connections: few, so that next to what sleeps they take little memory.
+/// Stacks for a million connections: few, so that nearly all must sleep.
 pub(crate) const LIVE_OF_MILLION: u32 = 4096;
 const WORKER: &str = "worker-0";
 

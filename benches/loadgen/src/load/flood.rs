@@ -21,6 +21,7 @@ pub(crate) struct Flood<L> {
     random: Random,
     /// Whether there is load, and so a flood.
     on: bool,
+    calm: bool,
     /// Of the last flood, in ticks.
     began: u64,
     ended: u64,
@@ -32,7 +33,21 @@ impl<L> Flood<L> {
     /// A flood of port `to`.
     pub(crate) fn new(inner: L, to: u16) -> Self {
         let syn = Template::tcp(to, flag::SYN, b"");
-        Self { inner, syn, random: Random(0x9e37_79b9_7f4a_7c15), on: false, began: 0, ended: 0, seen: 0 }
+        Self {
+            inner,
+            syn,
+            random: Random(0x9e37_79b9_7f4a_7c15),
+            on: false,
+            calm: false,
+            began: 0,
+            ended: 0,
+            seen: 0,
+        }
+    }
+
+    /// Whether the load goes without its flood.
+    pub(crate) fn calm(&mut self, calm: bool) {
+        self.calm = calm;
     }
 
     /// How long the last flood went on, in ticks.
@@ -74,7 +89,7 @@ impl<L: Load> Load for Flood<L> {
     }
 
     fn set_pace(&mut self, pace: Option<Pace>) {
-        self.on = pace.is_some();
+        self.on = pace.is_some() && !self.calm;
         if self.on {
             self.began = tsc();
         }

@@ -4,9 +4,9 @@
 //! leave.
 
 use super::rate::{MOST, http};
-use super::{Bench, Scenario, Try, open, resident, saturate, watch};
+use super::{Bench, Scenario, Try, open, resident, saturate, try_rate, watch};
 use crate::daemon::port;
-use crate::detail::{Clients, Detail, Flood, Flooded};
+use crate::detail::{Clients, Detail, Flood, Round};
 use crate::load::{self, Load, Plan, Tcp};
 use crate::report::Row;
 use crate::run::Times;
@@ -14,8 +14,9 @@ use std::io;
 
 /// The share of the capacity that clients ask for.
 const SHARE: f64 = 0.4;
-/// How often the flood comes: first it fills the queue of half-open connections, then it finds it full.
-const FLOODS: usize = 3;
+/// How often both are measured, one after the other. The first flood fills the queue of half-open connections, the
+/// others find it full.
+const ROUNDS: usize = 3;
 
 /// Runs the scenario.
 #[allow(clippy::cast_precision_loss)]
@@ -26,22 +27,25 @@ pub(super) fn run(bench: &mut Bench<'_>) -> io::Result<Row> {
     open(rig, &mut load)?;
     let (top, _) = saturate(rig, daemon, &mut load, effort.times)?;
     let (capacity, rate) = (top.outcome.rate(), top.outcome.rate() * SHARE);
-    let (quiet, before) = watch(rig, daemon, &mut load, rate, effort.times)?;
-    let alone = clients(&quiet, hz);
+    let before = daemon.settled()?;
     let resident_before = resident(daemon)?;
 
     let mut load = load::Flood::new(load, port::HTTP);
-    // In the warm-up the queue of half-open connections fills.
-    let times = Times { warm_up: effort.times.interval, interval: effort.times.interval * 2, ..effort.times };
-    let mut flooded = Vec::new();
+    // In the first warm-up the queue of half-open connections fills.
+    let times = Times { warm_up: effort.times.interval, ..effort.times };
+    let mut rounds = Vec::new();
     let mut last = None;
-    for _ in 0..FLOODS {
+    for _ in 0..ROUNDS {
+        load.calm(true);
+        let quiet = clients(&try_rate(rig, daemon, &mut load, rate, times), hz);
+        load.calm(false);
         let (sent, filled) = (rig.out.sent, rig.out.filled);
         let (tried, watched) = watch(rig, daemon, &mut load, rate, times)?;
         let seconds = load.lasted() as f64 / hz as f64;
         let seen = watched.grown("port_rx_packets_total") - (rig.out.sent - sent) as f64;
-        flooded.push(Flooded {
-            clients: clients(&tried, hz),
+        rounds.push(Round {
+            quiet,
+            flooded: clients(&tried, hz),
             offered: (rig.out.filled - filled) as f64 / seconds,
             seen: seen / seconds,
             link_full: tried.outcome.held_back,
@@ -61,23 +65,23 @@ pub(super) fn run(bench: &mut Bench<'_>) -> io::Result<Row> {
     let (syns, seconds) = ((rig.out.filled - filled) as f64, load.lasted() as f64 / hz as f64);
     rig.end(&mut load);
 
-    let worst = flooded.iter().map(|flooded| flooded.clients.rate).fold(f64::INFINITY, f64::min);
-    let mut row = Row::new(Scenario::Flood, worst, &tried, &watched, hz);
+    let mut ratios: Vec<_> = rounds.iter().map(|round| round.flooded.rate / round.quiet.rate).collect();
+    ratios.sort_by(f64::total_cmp);
+    let mut row = Row::new(Scenario::Flood, tried.outcome.rate(), &tried, &watched, hz);
     row.saturated = capacity;
     row.failures = tried.outcome.failures();
     row.wrong = counts.wrong;
     row.detail = Some(Detail::Flood(Flood {
         capacity,
         share: SHARE,
-        ratio: worst / alone.rate,
-        alone,
-        flooded,
+        ratio: ratios[ROUNDS / 2],
+        rounds,
         cycles_per_syn: only.busy() * hz as f64 / syns,
         syns_alone: syns / seconds,
         grown,
         resident: resident_before,
-        cookies: only.after.grown_by(&before.after, "syn_cookies_total"),
-        drops: only.after.grown_by(&before.after, "drops_total"),
+        cookies: only.after.grown_by(&before, "syn_cookies_total"),
+        drops: only.after.grown_by(&before, "drops_total"),
         half_open: only.after.of("flows", "half_open"),
     }));
     Ok(row)

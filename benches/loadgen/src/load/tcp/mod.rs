@@ -5,7 +5,7 @@
 
 mod turn;
 
-use super::{Plan, Random, Script, Table};
+use super::{Load, Plan, Random, Script, Table};
 use crate::conn::{Conn, State};
 use crate::outbox::Outbox;
 use crate::pace::Pace;
@@ -15,6 +15,8 @@ use std::collections::VecDeque;
 
 /// Connections that may be in the handshake while a load opens those it keeps.
 const OPENING: u32 = 128;
+/// Requests of a crowd that may be under way: far less than the stacks of any appliance.
+const ABREAST: u64 = 256;
 /// Timeouts in a row after which a connection is given up.
 const TRIES: u8 = 3;
 /// Bits a coarse tick is longer than a tick of the clock.
@@ -230,6 +232,7 @@ impl<'t> Tcp<'t> {
     fn keep(&mut self, out: &mut Outbox, now: u64) {
         while self.begun < self.script.plan.connections()
             && self.begun - self.open < OPENING
+            && self.outstanding() < ABREAST
             && out.room() > 0
             && self.connect(out, 0, now)
         {

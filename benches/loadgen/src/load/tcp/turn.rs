@@ -2,7 +2,7 @@
 //!
 //! Invariant: what a packet causes is decided by the connection (`conn`) and the plan; here it is only carried out.
 
-use super::{Tcp, coarse};
+use super::{ABREAST, Tcp, coarse};
 use crate::conn::{State, Step};
 use crate::load::{Load, Plan};
 use crate::outbox::Outbox;
@@ -55,7 +55,8 @@ impl Load for Tcp<'_> {
             Plan::Upload { .. } => self.upload(out, now),
             Plan::Download { .. } => {}
             Plan::KeepAlive { .. } | Plan::Crowd { .. } => {
-                while out.room() > 0 && !self.idle.is_empty() {
+                let most = if let Plan::Crowd { .. } = self.script.plan { ABREAST } else { u64::MAX };
+                while out.room() > 0 && !self.idle.is_empty() && self.outstanding() < most {
                     let Some(intended) = self.pace.as_mut().and_then(|pace| pace.take(now)) else { return };
                     let Some(slot) = self.idle.pop_front() else { return };
                     self.request(out, slot, intended, now);
