@@ -16,6 +16,8 @@ pub(crate) struct Flood {
     /// The share of that which clients ask for.
     pub(crate) share: f64,
     pub(crate) rounds: Vec<Round>,
+    /// How long the flood took to fill the queue of half-open connections, until SYNs were answered by cookies.
+    pub(crate) filling_seconds: f64,
     /// The clients' rate with the flood by that without: the median of the rounds.
     pub(crate) ratio: f64,
     /// Time the worker spends on a SYN of the flood when there is nothing else, in ticks.
@@ -104,6 +106,7 @@ impl fmt::Display for Flood {
             )?;
         }
         writeln!(f, "  clients keep {} of their rate, median (required: 90% at least)", percent(self.ratio))?;
+        writeln!(f, "  cookies after {:.2} s of flood", self.filling_seconds)?;
         writeln!(
             f,
             "  without clients: {} SYNs/s, {:.0} cycles each, memory grew by {} (required: nothing)",

@@ -5,18 +5,21 @@
 
 use super::rate::{MOST, http};
 use super::{Bench, Scenario, Try, open, resident, saturate, try_rate, watch};
-use crate::daemon::port;
+use crate::daemon::{Daemon, port};
 use crate::detail::{Clients, Detail, Flood, Round};
+use crate::link::PortLink;
 use crate::load::{self, Load, Plan, Tcp};
 use crate::report::Row;
-use crate::run::Times;
+use crate::run::{Rig, Times};
 use std::io;
+use std::time::Duration;
 
 /// The share of the capacity that clients ask for.
 const SHARE: f64 = 0.4;
-/// How often both are measured, one after the other. The first flood fills the queue of half-open connections, the
-/// others find it full.
+/// How often both are measured, one after the other.
 const ROUNDS: usize = 3;
+/// Connections a second that leave the appliance to the flood.
+const NEXT_TO_NONE: f64 = 1.0;
 
 /// Runs the scenario.
 #[allow(clippy::cast_precision_loss)]
@@ -31,16 +34,18 @@ pub(super) fn run(bench: &mut Bench<'_>) -> io::Result<Row> {
     let resident_before = resident(daemon)?;
 
     let mut load = load::Flood::new(load, port::HTTP);
-    // In the first warm-up the queue of half-open connections fills.
-    let times = Times { warm_up: effort.times.interval, ..effort.times };
+    let mut filling = 0.0;
     let mut rounds = Vec::new();
     let mut last = None;
     for _ in 0..ROUNDS {
         load.calm(true);
-        let quiet = clients(&try_rate(rig, daemon, &mut load, rate, times), hz);
+        let quiet = clients(&try_rate(rig, daemon, &mut load, rate, effort.times), hz);
         load.calm(false);
+        if rounds.is_empty() {
+            filling = fill(rig, daemon, &mut load)?;
+        }
         let (sent, filled) = (rig.out.sent, rig.out.filled);
-        let (tried, watched) = watch(rig, daemon, &mut load, rate, times)?;
+        let (tried, watched) = watch(rig, daemon, &mut load, rate, effort.times)?;
         let seconds = load.lasted() as f64 / hz as f64;
         let seen = watched.grown("port_rx_packets_total") - (rig.out.sent - sent) as f64;
         rounds.push(Round {
@@ -60,7 +65,7 @@ pub(super) fn run(bench: &mut Bench<'_>) -> io::Result<Row> {
 
     // Next to no clients: what is left is the flood's. Clients' TIME-WAIT records take memory, too.
     let (filled, resident_then) = (rig.out.filled, resident(daemon)?);
-    let (_, only) = watch(rig, daemon, &mut load, 1.0, times)?;
+    let (_, only) = watch(rig, daemon, &mut load, NEXT_TO_NONE, effort.times)?;
     let grown = resident(daemon)?.saturating_sub(resident_then);
     let (syns, seconds) = ((rig.out.filled - filled) as f64, load.lasted() as f64 / hz as f64);
     rig.end(&mut load);
@@ -76,6 +81,7 @@ pub(super) fn run(bench: &mut Bench<'_>) -> io::Result<Row> {
         share: SHARE,
         ratio: ratios[ROUNDS / 2],
         rounds,
+        filling_seconds: filling,
         cycles_per_syn: only.busy() * hz as f64 / syns,
         syns_alone: syns / seconds,
         grown,
@@ -85,6 +91,23 @@ pub(super) fn run(bench: &mut Bench<'_>) -> io::Result<Row> {
         half_open: only.after.of("flows", "half_open"),
     }));
     Ok(row)
+}
+
+/// Floods until SYNs are answered by cookies: each of those before took a stack, and some of its pages for the first
+/// time. Returns how long that took, in seconds.
+#[allow(clippy::cast_precision_loss)]
+fn fill(rig: &mut Rig<PortLink>, daemon: &Daemon, load: &mut load::Flood<Tcp<'_>>) -> io::Result<f64> {
+    let piece = Duration::from_millis(200);
+    let times = Times { warm_up: Duration::ZERO, interval: piece, grace: Duration::ZERO };
+    let mut ticks = 0;
+    for _ in 0..50 {
+        let (_, watched) = watch(rig, daemon, load, NEXT_TO_NONE, times)?;
+        ticks += load.lasted();
+        if watched.grown("syn_cookies_total") > 0.0 {
+            return Ok(ticks as f64 / rig.hz as f64);
+        }
+    }
+    Err(io::Error::other("no SYN was answered by a cookie within 10 s of flood"))
 }
 
 #[allow(clippy::cast_precision_loss)]
