@@ -5,24 +5,18 @@
 
 mod turn;
 
-use super::{Load, Plan, Random, Script, Table};
+use super::{Plan, Random, Script, Table};
 use crate::conn::{Conn, State};
 use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::tally::Tally;
-use crate::wire::{MSS, Segment};
+use crate::wire::Segment;
 use std::collections::VecDeque;
 
-/// Connections that may be in the handshake while a load opens those it keeps.
-const OPENING: u32 = 128;
-/// Requests of a crowd that may be under way: far less than the stacks of any appliance.
-const ABREAST: u64 = 256;
 /// Timeouts in a row after which a connection is given up.
 const TRIES: u8 = 3;
 /// Bits a coarse tick is longer than a tick of the clock.
 const COARSE: u32 = 16;
-/// Full segments a connection sends before the next one's turn.
-const UPLOAD_BURST: u32 = 8;
 
 /// Times in coarse ticks.
 #[derive(Debug, Clone, Copy)]
@@ -225,36 +219,6 @@ impl<'t> Tcp<'t> {
             // From there on again, as the window allows.
             (_, Plan::Upload { .. }) => conn.nxt = una,
             _ => out.segment(&self.script.data, slot, una, rcv),
-        }
-    }
-
-    /// Opens what is missing of the connections to keep.
-    fn keep(&mut self, out: &mut Outbox, now: u64) {
-        while self.begun < self.script.plan.connections()
-            && self.begun - self.open < OPENING
-            && self.outstanding() < ABREAST
-            && out.room() > 0
-            && self.connect(out, 0, now)
-        {
-            self.begun += 1;
-        }
-    }
-
-    /// Sends what windows allow, each connection in its turn.
-    fn upload(&mut self, out: &mut Outbox, now: u64) {
-        for _ in 0..self.idle.len() {
-            let Some(slot) = self.idle.pop_front() else { return };
-            self.idle.push_back(slot);
-            for _ in 0..UPLOAD_BURST {
-                let conn = &self.table.conns[slot as usize];
-                if conn.in_flight() + u32::from(MSS) > conn.window() {
-                    break;
-                }
-                if out.room() == 0 {
-                    return;
-                }
-                self.say(out, slot, now);
-            }
         }
     }
 }
