@@ -3,7 +3,7 @@
 //! Invariant: every path and device of a run lies in its own directory, so two runs do not meet.
 
 use crate::daemon::Options;
-use crate::scenario::{Effort, Scenario};
+use crate::scenario::{Effort, LIVE_OF_MILLION, Scenario};
 use std::io;
 use std::path::PathBuf;
 
@@ -72,6 +72,7 @@ impl Args {
             hugepages: self.hugepages,
             directory: self.directory.canonicalize()?,
             device: self.place(&self.server_device)?,
+            live: if self.scenario == [Scenario::Million] { LIVE_OF_MILLION } else { 65_536 },
         })
     }
 

@@ -1,4 +1,4 @@
-//! The client's side of one TCP connection, in 40 bytes, without buffers: what is sent can be made again from its
+//! The client's side of one TCP connection, in 32 bytes, without buffers: what is sent can be made again from its
 //! template, what comes is compared and forgotten.
 //!
 //! Invariant: `una <= nxt` in sequence space, and `rcv` is the only sequence number that is taken from the peer; what
@@ -33,10 +33,10 @@ pub(crate) struct Conn {
     pub(crate) rcv: u32,
     /// When we last sent or the peer last got further, in coarse ticks.
     pub(crate) touched: u32,
-    /// Bytes of the answer so far.
-    pub(crate) got: u32,
-    /// The peer's window in bytes.
-    pub(crate) window: u32,
+    /// Bytes of the answer so far; no answer is longer than 64 KiB.
+    pub(crate) got: u16,
+    /// The peer's window as it came, see [`Conn::window`].
+    window: u16,
     pub(crate) state: State,
     /// Timeouts in a row.
     pub(crate) tries: u8,
@@ -77,6 +77,12 @@ impl Conn {
         self.nxt.wrapping_sub(self.una)
     }
 
+    /// The peer's window in bytes.
+    #[inline]
+    pub(crate) fn window(&self) -> u32 {
+        u32::from(self.window) << self.scale
+    }
+
     /// Takes a segment in.
     #[inline]
     pub(crate) fn receive(&mut self, segment: &Segment<'_>) -> Step {
@@ -110,8 +116,9 @@ impl Conn {
         }
         self.rcv = segment.seq.wrapping_add(1);
         self.una = self.nxt;
+        // That of a SYN is not scaled yet.
         self.scale = segment.window_scale();
-        self.window = u32::from(segment.window);
+        self.window = segment.window >> self.scale;
         self.state = State::Open;
         self.tries = 0;
         Step::Connected
@@ -127,7 +134,7 @@ impl Conn {
         if acked > 0 {
             self.tries = 0;
         }
-        self.window = u32::from(segment.window) << self.scale;
+        self.window = segment.window;
         if self.state == State::Closing && self.una == self.nxt {
             return Step::Closed;
         }
@@ -159,7 +166,7 @@ mod tests {
         // Both sides cross zero.
         let mut conn = Conn::opening(u32::MAX, 1);
         assert_eq!(conn.receive(&segment(u32::MAX, 0, SYN | ACK, b"")), Step::Connected);
-        assert_eq!((conn.rcv, conn.in_flight(), conn.window), (0, 0, 100));
+        assert_eq!((conn.rcv, conn.in_flight(), conn.window()), (0, 0, 100));
         conn
     }
 
@@ -169,7 +176,7 @@ mod tests {
         conn.nxt = 10;
         let step = conn.receive(&segment(0, 10, ACK, b"answer"));
         assert_eq!(step, Step::Progress { acked: 10, finished: false });
-        assert_eq!((conn.rcv, conn.window, conn.owes_ack), (6, 400, true));
+        assert_eq!((conn.rcv, conn.window(), conn.owes_ack), (6, 400, true));
         assert_eq!(
             conn.receive(&segment(6, 10, ACK | FIN, b"")),
             Step::Progress { acked: 0, finished: true }
@@ -228,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_a_few_dozen_bytes() {
-        assert_eq!(size_of::<Conn>(), 40);
+    fn a_connection_is_half_a_cache_line() {
+        assert_eq!(size_of::<Conn>(), 32);
     }
 }

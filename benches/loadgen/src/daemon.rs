@@ -1,8 +1,8 @@
-//! The appliance under load: its configuration, its process, its metrics.
+//! The appliance under load: its configuration and its process.
 //!
 //! Invariant: the process ends with this one: the kernel is told to stop it when its parent is gone.
 
-use std::collections::BTreeMap;
+use crate::metrics::Metrics;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -37,6 +37,8 @@ pub(crate) struct Options {
     pub(crate) directory: PathBuf,
     /// The virtual device.
     pub(crate) device: String,
+    /// Connections that may have a stack at a time (`limits.live`).
+    pub(crate) live: u32,
 }
 
 /// A running daemon.
@@ -48,7 +50,7 @@ pub(crate) struct Daemon {
 
 /// The configuration of the run.
 fn configuration(options: &Options) -> String {
-    let Options { cpu, listen, hugepages, directory, device, .. } = options;
+    let Options { cpu, listen, hugepages, directory, device, live, .. } = options;
     let directory = directory.display();
     let mac = crate::wire::SERVER_MAC.map(|byte| format!("{byte:02x}")).join(":");
     format!(
@@ -66,7 +68,7 @@ services:
   - {{name: echo, match: {{port: {echo}}}, action: terminate, application: echo}}
   - {{name: discard, match: {{protocol: tcp, port: {discard}}}, action: terminate, application: discard}}
   - {{name: chargen, match: {{protocol: tcp, port: {chargen}}}, action: terminate, application: chargen}}
-limits: {{flows: 1048576, half_open: 65536, half_open_per_source: 0}}
+limits: {{flows: 1048576, live: {live}, half_open: 65536, half_open_per_source: 0}}
 idle: {{mode: busy}}
 metrics: {{listen: \"127.0.0.1:{listen}\"}}
 admin: {{socket: {directory}/admin.sock}}
@@ -156,28 +158,6 @@ pub(crate) fn log_tail(directory: &Path) -> String {
     lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
-/// Metrics by name, summed over their labels.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Metrics(BTreeMap<String, f64>);
-
-impl Metrics {
-    fn parse(text: &str) -> Self {
-        let mut sums = BTreeMap::new();
-        for line in text.lines().filter(|line| line.starts_with("millrace_")) {
-            let name = line.split(['{', ' ']).next().unwrap_or_default();
-            let value = line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
-            *sums.entry(name.trim_start_matches("millrace_").to_owned()).or_default() += value.unwrap_or(0.0);
-        }
-        Self(sums)
-    }
-
-    /// How much a number, named without `millrace_`, has grown since `earlier`.
-    pub(crate) fn grown(&self, earlier: &Self, name: &str) -> f64 {
-        let of = |metrics: &Self| metrics.0.get(name).copied().unwrap_or(0.0);
-        of(self) - of(earlier)
-    }
-}
-
 impl Drop for Daemon {
     fn drop(&mut self) {
         // Already reaped after `stop`; otherwise something went wrong, and it must not stay behind.
@@ -185,20 +165,5 @@ impl Drop for Daemon {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metrics_are_summed_over_labels() {
-        let text = "HTTP/1.1 200 OK\r\n\r\n# TYPE millrace_drops_total counter\nmillrace_drops_total{reason=\"a b\"} 3\n\
-                    millrace_drops_total{reason=\"c\"} 4\nmillrace_up 1\nother 9\n";
-        let metrics = Metrics::parse(text);
-        assert!((metrics.grown(&Metrics::default(), "drops_total") - 7.0).abs() < 1e-9);
-        assert!(metrics.grown(&metrics, "drops_total").abs() < 1e-9);
-        assert!(metrics.grown(&Metrics::default(), "other").abs() < 1e-9);
     }
 }

@@ -8,8 +8,10 @@ mod args;
 mod checksum;
 mod conn;
 mod daemon;
+mod detail;
 mod link;
 mod load;
+mod metrics;
 mod outbox;
 mod pace;
 mod procfs;
@@ -46,13 +48,19 @@ fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
         Some(path) => serde_json::from_str(&std::fs::read_to_string(path)?)?,
         None => BTreeMap::new(),
     };
+    if args.scenario.len() > 1 && args.scenario.contains(&Scenario::Million) {
+        return Err("the million scenario needs an appliance nobody has used: run it by itself".into());
+    }
     let options = args.daemon()?;
     let daemon = daemon::Daemon::start(&options)
         .map_err(|error| format!("{error}\n{}", daemon::log_tail(&options.directory)))?;
     let rows = setup::with_link(args, &daemon, |bench| {
-        let wanted = if args.scenario.is_empty() { &Scenario::ALL[..] } else { &args.scenario };
+        let mut wanted =
+            if args.scenario.is_empty() { Scenario::ALL.to_vec() } else { args.scenario.clone() };
+        wanted.sort_unstable();
+        wanted.dedup();
         let (mut rows, mut failed) = (Vec::<Row>::new(), Vec::new());
-        for scenario in wanted {
+        for scenario in &wanted {
             eprintln!("millrace-load: {}", scenario.name());
             // The others are still worth having.
             match bench.run(*scenario) {

@@ -4,10 +4,10 @@
 
 use std::fs;
 
-/// Resident memory of a process in bytes.
+/// Resident memory of a process in bytes, page by page: the sum in `status` may be some dozen pages behind for each thread.
 pub(crate) fn resident(pid: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let sums = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = sums.lines().find_map(|line| line.strip_prefix("Rss:"))?;
     let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kib * 1024)
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a number that was not measured is absent, never zero.
 
+use crate::detail::Detail;
 use crate::run::Outcome;
 use crate::scenario::{Scenario, Try, Watched};
 use serde::Serialize;
@@ -63,6 +64,9 @@ pub(crate) struct Row {
     pub(crate) nginx: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ratio: Option<f64>,
+    /// What only this scenario has to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) detail: Option<Detail>,
 }
 
 /// What an operation costs Millrace: time in busy turns, divided.
@@ -85,7 +89,10 @@ impl Row {
             Scenario::Drops => ("packets/s", "packet", "port_rx_packets_total"),
             Scenario::Send => ("Gbit/s", "segment sent", "port_tx_packets_total"),
             Scenario::Receive => ("Gbit/s", "segment received", "port_rx_packets_total"),
-            Scenario::Memory => ("bytes/connection", "request", "service_http_requests_total"),
+            Scenario::Flood => ("connections/s", "packet", "port_rx_packets_total"),
+            Scenario::Memory | Scenario::Million => {
+                ("bytes/connection", "request", "service_http_requests_total")
+            }
         };
         let operations = watched.grown(counter);
         let packets = watched.grown("port_rx_packets_total") + watched.grown("port_tx_packets_total");
@@ -113,6 +120,7 @@ impl Row {
             latency: Vec::new(),
             nginx: None,
             ratio: None,
+            detail: None,
         }
     }
 
@@ -139,7 +147,7 @@ fn bound(server: f64, client: f64) -> &'static str {
 }
 
 /// A number with a thousands mark, three digits that count.
-fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     match value {
         v if v >= 1e6 => format!("{:.2} M", v / 1e6),
         v if v >= 1e4 => format!("{:.1} k", v / 1e3),
@@ -148,7 +156,7 @@ fn short(value: f64) -> String {
     }
 }
 
-fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     format!("{:.0}%", share * 100.0)
 }
 
@@ -213,6 +221,9 @@ pub(crate) fn table(rows: &[Row]) -> String {
                 latency.p999_us
             );
         }
+    }
+    for detail in rows.iter().filter_map(|row| row.detail.as_ref()) {
+        let _ = write!(text, "\n{detail}");
     }
     text
 }

@@ -1,14 +1,18 @@
 //! The scenarios: what is measured, in which order, and what a row is made of.
 //!
-//! Invariant: a scenario leaves nothing behind: its connections are reset and the link is empty when the next begins.
+//! Invariant: a scenario leaves nothing behind for the next: its connections are reset and the link is empty. What does
+//! leave something comes last.
 
 mod bulk;
+mod flood;
 mod memory;
+mod million;
 mod rate;
 
-use crate::daemon::{Daemon, Metrics};
+use crate::daemon::Daemon;
 use crate::link::{Link, PortLink};
 use crate::load::{Load, Table};
+use crate::metrics::Metrics;
 use crate::procfs;
 use crate::report::Row;
 use crate::run::{Outcome, Rig, Times};
@@ -17,7 +21,7 @@ use std::io;
 use std::time::Duration;
 
 /// A scenario.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(crate) enum Scenario {
     /// Connect, one request, its answer, close.
     Connections,
@@ -33,10 +37,14 @@ pub(crate) enum Scenario {
     Receive,
     /// Memory of connections that did one request and stay.
     Memory,
+    /// New connections beside a SYN flood. The last, because it leaves connections half open.
+    Flood,
+    /// A million connections that sleep. By itself only, and not unless it is asked for.
+    Million,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Connections,
         Self::Requests,
         Self::UdpEcho,
@@ -44,6 +52,7 @@ impl Scenario {
         Self::Send,
         Self::Receive,
         Self::Memory,
+        Self::Flood,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -55,6 +64,8 @@ impl Scenario {
             Self::Send => "send",
             Self::Receive => "receive",
             Self::Memory => "memory",
+            Self::Flood => "flood",
+            Self::Million => "million",
         }
     }
 }
@@ -70,15 +81,31 @@ pub(crate) struct Effort {
     pub(crate) attempts: u32,
     /// Connections of the memory scenario.
     pub(crate) flows: u32,
+    /// Connections of the million scenario.
+    pub(crate) crowd: u32,
 }
 
 impl Effort {
     pub(crate) fn full() -> Self {
-        Self { times: times(200, 700), questions: 10, precision: 0.03, attempts: 2, flows: 50_000 }
+        Self {
+            times: times(200, 700),
+            questions: 10,
+            precision: 0.03,
+            attempts: 2,
+            flows: 50_000,
+            crowd: 1_000_000,
+        }
     }
 
     pub(crate) fn quick() -> Self {
-        Self { times: times(60, 200), questions: 6, precision: 0.08, attempts: 2, flows: 20_000 }
+        Self {
+            times: times(60, 200),
+            questions: 6,
+            precision: 0.08,
+            attempts: 2,
+            flows: 20_000,
+            crowd: 100_000,
+        }
     }
 }
 
@@ -101,8 +128,8 @@ pub(crate) struct Bench<'a> {
 
 /// What Millrace and the kernel counted while something ran.
 pub(crate) struct Watched {
-    before: Metrics,
-    after: Metrics,
+    pub(crate) before: Metrics,
+    pub(crate) after: Metrics,
     lost: f64,
     /// Seconds there was load.
     loaded: f64,
@@ -125,6 +152,8 @@ impl Watched {
     }
 }
 
+/// Stacks for a million connections: few, so that nearly all must sleep.
+pub(crate) const LIVE_OF_MILLION: u32 = 4096;
 const WORKER: &str = "worker-0";
 
 impl Bench<'_> {
@@ -136,6 +165,8 @@ impl Bench<'_> {
             }
             Scenario::Send | Scenario::Receive => bulk::run(self, scenario),
             Scenario::Memory => memory::run(self),
+            Scenario::Flood => flood::run(self),
+            Scenario::Million => million::run(self),
         }
     }
 }
@@ -147,8 +178,19 @@ pub(crate) fn saturate(
     load: &mut impl Load,
     times: Times,
 ) -> io::Result<(Try, Watched)> {
+    watch(rig, daemon, load, f64::INFINITY, times)
+}
+
+/// Offers `rate` operations a second, and watches what it costs.
+pub(crate) fn watch(
+    rig: &mut Rig<PortLink>,
+    daemon: &Daemon,
+    load: &mut impl Load,
+    rate: f64,
+    times: Times,
+) -> io::Result<(Try, Watched)> {
     let before = daemon.settled()?;
-    let tried = try_rate(rig, daemon, load, f64::INFINITY, times);
+    let tried = try_rate(rig, daemon, load, rate, times);
     let (lost, loaded) = (tried.server_lost, (times.warm_up + times.interval).as_secs_f64());
     Ok((tried, Watched { before, after: daemon.settled()?, lost, loaded }))
 }
@@ -177,6 +219,11 @@ pub(crate) struct Try {
     pub(crate) outcome: Outcome,
     pub(crate) server_lost: f64,
     pub(crate) client_lost: f64,
+}
+
+/// The daemon's resident memory in bytes.
+pub(crate) fn resident(daemon: &Daemon) -> io::Result<u64> {
+    procfs::resident(daemon.pid()).ok_or_else(|| io::Error::other("the daemon is gone"))
 }
 
 /// Opens what a load keeps open.

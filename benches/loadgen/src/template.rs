@@ -79,7 +79,13 @@ impl Template {
     /// Writes a segment to the front of `room` and returns its length; 0 when it does not fit.
     #[inline]
     pub(crate) fn write_segment(&self, room: &mut [u8], slot: u32, seq: u32, ack: u32) -> u16 {
-        let Some((frame, l4)) = self.start(room, slot) else {
+        self.write_segment_of(room, wire::client(slot), seq, ack)
+    }
+
+    /// The same from any address and port.
+    #[inline]
+    pub(crate) fn write_segment_of(&self, room: &mut [u8], source: (u32, u16), seq: u32, ack: u32) -> u16 {
+        let Some((frame, l4)) = self.start(room, source) else {
             return 0;
         };
         let l4 = l4.long(seq).long(ack);
@@ -92,7 +98,7 @@ impl Template {
     /// Writes a datagram that carries `stamp` to the front of `room` and returns its length; 0 when it does not fit.
     #[inline]
     pub(crate) fn write_datagram(&self, room: &mut [u8], slot: u32, stamp: u64) -> u16 {
-        let Some((frame, l4)) = self.start(room, slot) else {
+        let Some((frame, l4)) = self.start(room, wire::client(slot)) else {
             return 0;
         };
         frame[UDP_PAYLOAD..UDP_PAYLOAD + 8].copy_from_slice(&stamp.to_be_bytes());
@@ -108,10 +114,10 @@ impl Template {
 
     /// What both have in common. Returns the frame and the sum of layer 4 so far.
     #[inline]
-    fn start<'a>(&self, room: &'a mut [u8], slot: u32) -> Option<(&'a mut [u8], Sum)> {
+    fn start<'a>(&self, room: &'a mut [u8], source: (u32, u16)) -> Option<(&'a mut [u8], Sum)> {
         let frame = room.get_mut(..self.frame.len())?;
         frame.copy_from_slice(&self.frame);
-        let (address, port) = wire::client(slot);
+        let (address, port) = source;
         frame[24..26].copy_from_slice(&self.ip.long(address).field());
         frame[26..30].copy_from_slice(&address.to_be_bytes());
         frame[L4..L4 + 2].copy_from_slice(&port.to_be_bytes());

@@ -25,8 +25,8 @@ pub(crate) const SERVER: u32 = 0x0a40_0001;
 /// 10.64.1.0, the first client.
 const FIRST_CLIENT: u32 = 0x0a40_0100;
 const FIRST_PORT: u16 = 16384;
-const PORTS: u32 = 32768;
-/// How many slots there are: 32 addresses of 32,768 ports each.
+const PORTS: u32 = 4096;
+/// How many slots there are: 256 addresses of 4,096 ports each.
 pub(crate) const SLOTS: u32 = 1 << 20;
 
 pub(crate) const TCP: u8 = 6;
@@ -54,6 +54,19 @@ fn slot(address: u32, port: u16) -> Option<u32> {
     let port = u32::from(port.checked_sub(FIRST_PORT)?);
     let slot = address.checked_sub(FIRST_CLIENT)?.checked_mul(PORTS)?.checked_add(port)?;
     (port < PORTS && slot < SLOTS).then_some(slot)
+}
+
+/// Where an IPv4 frame goes; none of other frames.
+#[inline]
+pub(crate) fn destination(frame: &[u8]) -> Option<u32> {
+    let head = frame.first_chunk::<L4>()?;
+    (head[12..15] == [8, 0, 0x45]).then(|| be32(head, 30))
+}
+
+/// Whether an address is one of our clients'.
+#[inline]
+pub(crate) fn is_client(address: u32) -> bool {
+    address.wrapping_sub(FIRST_CLIENT) < SLOTS / PORTS
 }
 
 /// A received packet for one of our slots, its checksum verified where asked.
@@ -161,6 +174,7 @@ mod tests {
         }
         let (last, _) = client(SLOTS - 1);
         assert_eq!(slot(last + 1, FIRST_PORT), None);
+        assert!(is_client(FIRST_CLIENT) && is_client(last) && !is_client(last + 1) && !is_client(SERVER));
         assert_eq!(slot(SERVER, FIRST_PORT), None);
         assert_eq!(slot(last, 80), None);
         assert_eq!(slot(last, u16::MAX), None);

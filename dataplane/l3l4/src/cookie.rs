@@ -58,21 +58,31 @@ impl Cookies {
         })
     }
 
-    fn hash(&self, key: &FlowKey, irs: u32, epoch: u64) -> u32 {
-        let mut bytes = [0u8; 52];
-        bytes[..16].copy_from_slice(&key.remote.octets());
-        bytes[16..32].copy_from_slice(&key.local.octets());
-        bytes[32..34].copy_from_slice(&key.remote_port.to_be_bytes());
-        bytes[34..36].copy_from_slice(&key.local_port.to_be_bytes());
-        bytes[36..40].copy_from_slice(&key.link.to_be_bytes());
-        bytes[40..44].copy_from_slice(&irs.to_be_bytes());
-        bytes[44..].copy_from_slice(&epoch.to_be_bytes());
-        self.0.hash(&bytes) as u32
+    fn hash(&self, key: &FlowKey, irs: u32, epoch: u32) -> u32 {
+        let mut bytes = [0u8; 48];
+        bytes[..2].copy_from_slice(&key.remote_port.to_be_bytes());
+        bytes[2..4].copy_from_slice(&key.local_port.to_be_bytes());
+        bytes[4..8].copy_from_slice(&key.link.to_be_bytes());
+        bytes[8..12].copy_from_slice(&irs.to_be_bytes());
+        bytes[12..16].copy_from_slice(&epoch.to_be_bytes());
+        // A flood costs a hash for each packet, so of IPv4 nothing is hashed that is always the same. The length is part
+        // of the hash, so no address of one kind gives what one of the other does.
+        let bytes = if key.remote.is_v4() {
+            bytes[16..20].copy_from_slice(&(key.remote.0 as u32).to_be_bytes());
+            bytes[20..24].copy_from_slice(&(key.local.0 as u32).to_be_bytes());
+            &bytes[..24]
+        } else {
+            bytes[16..32].copy_from_slice(&key.remote.octets());
+            bytes[32..48].copy_from_slice(&key.local.octets());
+            &bytes[..]
+        };
+        self.0.hash(bytes) as u32
     }
 }
 
-fn epoch(now: Instant) -> u64 {
-    now.micros() / EPOCH.as_micros() as u64
+/// Comes around after thousands of years.
+fn epoch(now: Instant) -> u32 {
+    (now.micros() / EPOCH.as_micros() as u64) as u32
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! says so and the outbox has room.
 
 mod datagrams;
+mod flood;
 mod plan;
 mod table;
 mod tcp;
@@ -11,6 +12,7 @@ mod tcp;
 mod tests;
 
 pub(crate) use datagrams::Datagrams;
+pub(crate) use flood::{Flood, Random};
 pub(crate) use plan::{Plan, Script};
 pub(crate) use table::Table;
 pub(crate) use tcp::Tcp;

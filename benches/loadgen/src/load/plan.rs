@@ -12,6 +12,8 @@ pub(crate) enum Plan {
     OneShot { most: u32 },
     /// So many connections stay open; each request goes to the one that has been idle longest.
     KeepAlive { connections: u32 },
+    /// The same, but each speaks as soon as it is open, and acknowledges at once: nothing stays under way.
+    Crowd { connections: u32 },
     /// So many connections receive the endless answer.
     Download { connections: u32 },
     /// So many connections send without end.
@@ -24,6 +26,7 @@ impl Plan {
         match self {
             Plan::OneShot { .. } => 0,
             Plan::KeepAlive { connections }
+            | Plan::Crowd { connections }
             | Plan::Download { connections }
             | Plan::Upload { connections } => connections,
         }
@@ -47,7 +50,7 @@ pub(crate) struct Script {
     /// The whole answer; of an endless one, a period and as much again as a segment may carry.
     pub(crate) answer: Vec<u8>,
     /// Bytes after which an endless answer begins again.
-    pub(crate) period: u32,
+    pub(crate) period: u16,
 }
 
 impl Script {
@@ -73,21 +76,21 @@ impl Script {
 
     /// Whether `payload` is what has to come after `got` bytes of the answer.
     #[inline]
-    pub(crate) fn expects(&self, got: u32, payload: &[u8]) -> bool {
-        let got = got as usize;
+    pub(crate) fn expects(&self, got: u16, payload: &[u8]) -> bool {
+        let got = usize::from(got);
         self.answer.get(got..got + payload.len()) == Some(payload)
     }
 }
 
 /// The pattern of RFC 864: lines of 72 of the 95 printing characters, each line one further.
 #[allow(clippy::cast_possible_truncation, reason = "a few thousand bytes")]
-fn chargen() -> (Vec<u8>, u32) {
+fn chargen() -> (Vec<u8>, u16) {
     let line = |n: usize| {
         let text = (0..72).map(move |column| b' ' + ((n + column) % 95) as u8);
         text.chain(*b"\r\n")
     };
     let once: Vec<u8> = (0..95).flat_map(line).collect();
-    let period = once.len() as u32;
+    let period = once.len() as u16;
     let more = once[..usize::from(MSS)].to_vec();
     ([once, more].concat(), period)
 }

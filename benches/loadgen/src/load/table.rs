@@ -27,7 +27,13 @@ fn slot(at: u64) -> u32 {
 
 impl Table {
     pub(crate) fn new() -> Self {
-        Self { conns: vec![Conn::default(); SLOTS as usize], head: 0, tail: 0, isn: 1, live: 0 }
+        Self::starting_at(0)
+    }
+
+    /// A table whose first connections take the slots from `first` on: away from those of another table.
+    pub(crate) fn starting_at(first: u32) -> Self {
+        let first = u64::from(first);
+        Self { conns: vec![Conn::default(); SLOTS as usize], head: first, tail: first, isn: 1, live: 0 }
     }
 
     /// Puts a new connection into the next slot; none when the table has gone around to one that is still in use.

@@ -1,6 +1,6 @@
 //! Loads against the reflector, also over a link that loses packets and with answers that are wrong.
 
-use super::{Datagrams, Load, Plan, Script, Table, Tcp};
+use super::{Datagrams, Flood, Load, Plan, Script, Table, Tcp};
 use crate::link::{Burst, Link, Queue};
 use crate::outbox::Outbox;
 use crate::reflector::Reflector;
@@ -75,6 +75,31 @@ fn loads_on_the_reflector() {
         assert!(counts.resent > 0 && counts.done == counts.begun, "{plan:?} {counts:?}");
         assert_eq!((counts.failed, counts.wrong), (0, 0), "{plan:?} {counts:?}");
     }
+
+    // A crowd has spoken once when it is open, and whoever is drawn speaks again.
+    let mut load = Tcp::new(&mut table, script(Plan::Crowd { connections: 500 }), hz);
+    let mut rig = Rig { link: Reflector::http(ANSWER, false), out: Outbox::new(pool.clone()), hz };
+    assert!(rig.until(&mut load, Duration::from_secs(10), |load| load.ready() && load.outstanding() == 0));
+    assert_eq!((load.tally().counts.done, load.tally().counts.resent), (500, 0));
+    load.draw(50);
+    rig.measure(&mut load, 5000.0, times(10));
+    let counts = load.tally().counts;
+    assert!(counts.done > 500 && counts.done == counts.begun && counts.failed == 0, "{counts:?}");
+    rig.end(&mut load);
+    drop(rig);
+
+    // A flood leaves the load inside alone, and ends with it.
+    let mut load = Flood::new(Tcp::new(&mut table, script(CLOSING), hz), 80);
+    let mut rig = Rig { link: Reflector::http(ANSWER, true), out: Outbox::new(pool.clone()), hz };
+    rig.measure(&mut load, 20_000.0, times(50));
+    let (counts, filled) = (load.tally().counts, rig.out.filled);
+    assert!(counts.done >= 1000 && counts.done == counts.begun && counts.stray == 0, "{counts:?}");
+    assert!(filled > 1000 && load.lasted() > hz / 20, "{filled}");
+    load.calm(true);
+    rig.measure(&mut load, 20_000.0, times(5));
+    assert_eq!(rig.out.filled, filled);
+    rig.end(&mut load);
+    drop(rig);
 
     let mut load = Tcp::new(&mut table, script(CLOSING), hz);
     let counts = run(&pool, Reflector::http(b"HTTP/1.1 500 No\r\n\r\n", true), &mut load, 1000.0, 20);

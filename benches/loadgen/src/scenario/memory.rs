@@ -2,10 +2,9 @@
 //!
 //! Invariant: the connections are all open, and idle, when memory is read.
 
-use super::{Bench, Scenario, open, saturate};
+use super::{Bench, Scenario, open, resident, saturate};
 use crate::load::{Load, Plan, Tcp};
 use crate::pace::Pace;
-use crate::procfs;
 use crate::report::Row;
 use std::io;
 use std::time::Duration;
@@ -13,8 +12,7 @@ use std::time::Duration;
 /// Runs the memory scenario.
 pub(super) fn run(bench: &mut Bench<'_>) -> io::Result<Row> {
     let Bench { rig, daemon, table, effort, .. } = bench;
-    let resident = |pid| procfs::resident(pid).ok_or_else(|| io::Error::other("the daemon is gone"));
-    let before = resident(daemon.pid())?;
+    let before = resident(daemon)?;
     let flows = effort.flows;
     let mut load = Tcp::new(table, super::rate::http(Plan::KeepAlive { connections: flows }).0, rig.hz);
     open(rig, &mut load)?;
@@ -26,7 +24,7 @@ pub(super) fn run(bench: &mut Bench<'_>) -> io::Result<Row> {
     rig.drain(&mut load);
     // ACKs that were put off, and what the daemon does when nothing happens.
     rig.until(&mut load, Duration::from_millis(100), |_| false);
-    let after = resident(daemon.pid())?;
+    let after = resident(daemon)?;
     let counts = load.tally().counts;
     if counts.failed > 0 || counts.done < u64::from(flows) {
         return Err(io::Error::other(format!("not all of {flows} connections were served: {counts:?}")));

@@ -19,7 +19,7 @@ use std::time::Duration;
 /// Connections of the requests scenario.
 const KEPT: u32 = 256;
 /// New connections that may be under way at a time.
-const MOST: u32 = 8192;
+pub(super) const MOST: u32 = 8192;
 
 const REQUEST: &[u8] =
     b"GET / HTTP/1.1\r\nHost: 10.64.0.1\r\nUser-Agent: millrace-load\r\nAccept: */*\r\n\r\n";

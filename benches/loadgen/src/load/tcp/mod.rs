@@ -5,22 +5,18 @@
 
 mod turn;
 
-use super::{Plan, Script, Table};
+use super::{Plan, Random, Script, Table};
 use crate::conn::{Conn, State};
 use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::tally::Tally;
-use crate::wire::{MSS, Segment};
+use crate::wire::Segment;
 use std::collections::VecDeque;
 
-/// Connections that may be in the handshake while a load opens those it keeps.
-const OPENING: u32 = 128;
 /// Timeouts in a row after which a connection is given up.
 const TRIES: u8 = 3;
 /// Bits a coarse tick is longer than a tick of the clock.
 const COARSE: u32 = 16;
-/// Full segments a connection sends before the next one's turn.
-const UPLOAD_BURST: u32 = 8;
 
 /// Times in coarse ticks.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +92,25 @@ impl<'t> Tcp<'t> {
         conn.owes_ack = false;
     }
 
+    /// Begins a request on a kept connection.
+    #[inline]
+    fn request(&mut self, out: &mut Outbox, slot: u32, intended: u64, now: u64) {
+        self.tally.counts.begun += 1;
+        self.table.conns[slot as usize].intended = intended;
+        self.say(out, slot, now);
+    }
+
+    /// Puts `most` random idle connections in front, to be the next that speak.
+    pub(crate) fn draw(&mut self, most: usize) {
+        let mut random = Random(0x2545_f491_4f6c_dd1d);
+        let idle = self.idle.make_contiguous();
+        for n in 0..most.min(idle.len()) {
+            #[allow(clippy::cast_possible_truncation, reason = "an index")]
+            let other = n + (random.next() >> 16) as usize % (idle.len() - n);
+            idle.swap(n, other);
+        }
+    }
+
     fn acknowledge(&mut self, out: &mut Outbox, slot: u32) {
         let conn = &mut self.table.conns[slot as usize];
         conn.owes_ack = false;
@@ -128,6 +143,10 @@ impl<'t> Tcp<'t> {
         conn.touched = coarse(now);
         conn.owes_ack = true;
         self.open += 1;
+        if let Plan::Crowd { .. } = self.script.plan {
+            self.request(out, slot, now, now);
+            return;
+        }
         self.idle.push_back(slot);
         if self.script.plan.is_bulk() {
             self.dirty.push(slot);
@@ -147,11 +166,11 @@ impl<'t> Tcp<'t> {
                 return;
             }
             #[allow(clippy::cast_possible_truncation, reason = "shorter than a frame")]
-            let length = payload.len() as u32;
+            let length = payload.len() as u16;
             conn.got += length;
             self.tally.counts.bytes += u64::from(length);
         }
-        let whole = conn.got as usize == self.script.answer.len();
+        let whole = usize::from(conn.got) == self.script.answer.len();
         match self.script.plan {
             Plan::OneShot { .. } if finished && whole => {
                 out.segment(&self.script.fin, slot, conn.nxt, conn.rcv);
@@ -161,10 +180,13 @@ impl<'t> Tcp<'t> {
             }
             // Nobody else is to close.
             _ if finished => self.fail(out, slot, true),
-            Plan::KeepAlive { .. } if whole && conn.intended != 0 => {
+            Plan::KeepAlive { .. } | Plan::Crowd { .. } if whole && conn.intended != 0 => {
                 self.tally.done(conn.intended, now);
                 (conn.intended, conn.got) = (0, 0);
                 self.idle.push_back(slot);
+                if let Plan::Crowd { .. } = self.script.plan {
+                    self.dirty.push(slot);
+                }
             }
             Plan::Download { .. } => {
                 if conn.got >= self.script.period {
@@ -197,35 +219,6 @@ impl<'t> Tcp<'t> {
             // From there on again, as the window allows.
             (_, Plan::Upload { .. }) => conn.nxt = una,
             _ => out.segment(&self.script.data, slot, una, rcv),
-        }
-    }
-
-    /// Opens what is missing of the connections to keep.
-    fn keep(&mut self, out: &mut Outbox, now: u64) {
-        while self.begun < self.script.plan.connections()
-            && self.begun - self.open < OPENING
-            && out.room() > 0
-            && self.connect(out, 0, now)
-        {
-            self.begun += 1;
-        }
-    }
-
-    /// Sends what windows allow, each connection in its turn.
-    fn upload(&mut self, out: &mut Outbox, now: u64) {
-        for _ in 0..self.idle.len() {
-            let Some(slot) = self.idle.pop_front() else { return };
-            self.idle.push_back(slot);
-            for _ in 0..UPLOAD_BURST {
-                let conn = &self.table.conns[slot as usize];
-                if conn.in_flight() + u32::from(MSS) > conn.window {
-                    break;
-                }
-                if out.room() == 0 {
-                    return;
-                }
-                self.say(out, slot, now);
-            }
         }
     }
 }

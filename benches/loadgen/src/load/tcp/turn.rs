@@ -8,8 +8,14 @@ use crate::load::{Load, Plan};
 use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::tally::Tally;
-use crate::wire::{Packet, flag, parse};
+use crate::wire::{MSS, Packet, flag, parse};
 
+/// Connections that may be in the handshake while a load opens those it keeps.
+const OPENING: u32 = 128;
+/// Requests of a crowd that may be under way: far less than the stacks of any appliance.
+const ABREAST: u64 = 256;
+/// Full segments a connection sends before the next one's turn.
+const UPLOAD_BURST: u32 = 8;
 /// Connections whose timers are looked at in one turn.
 const SWEPT: u64 = 16;
 
@@ -54,13 +60,12 @@ impl Load for Tcp<'_> {
         match self.script.plan {
             Plan::Upload { .. } => self.upload(out, now),
             Plan::Download { .. } => {}
-            Plan::KeepAlive { .. } => {
-                while out.room() > 0 && !self.idle.is_empty() {
+            Plan::KeepAlive { .. } | Plan::Crowd { .. } => {
+                let most = if let Plan::Crowd { .. } = self.script.plan { ABREAST } else { u64::MAX };
+                while out.room() > 0 && !self.idle.is_empty() && self.outstanding() < most {
                     let Some(intended) = self.pace.as_mut().and_then(|pace| pace.take(now)) else { return };
                     let Some(slot) = self.idle.pop_front() else { return };
-                    self.tally.counts.begun += 1;
-                    self.table.conns[slot as usize].intended = intended;
-                    self.say(out, slot, now);
+                    self.request(out, slot, intended, now);
                 }
             }
             Plan::OneShot { most } => {
@@ -142,5 +147,37 @@ impl Load for Tcp<'_> {
 
     fn tally(&mut self) -> &mut Tally {
         &mut self.tally
+    }
+}
+
+impl Tcp<'_> {
+    /// Opens what is missing of the connections to keep.
+    fn keep(&mut self, out: &mut Outbox, now: u64) {
+        while self.begun < self.script.plan.connections()
+            && self.begun - self.open < OPENING
+            && self.outstanding() < ABREAST
+            && out.room() > 0
+            && self.connect(out, 0, now)
+        {
+            self.begun += 1;
+        }
+    }
+
+    /// Sends what windows allow, each connection in its turn.
+    fn upload(&mut self, out: &mut Outbox, now: u64) {
+        for _ in 0..self.idle.len() {
+            let Some(slot) = self.idle.pop_front() else { return };
+            self.idle.push_back(slot);
+            for _ in 0..UPLOAD_BURST {
+                let conn = &self.table.conns[slot as usize];
+                if conn.in_flight() + u32::from(MSS) > conn.window() {
+                    break;
+                }
+                if out.room() == 0 {
+                    return;
+                }
+                self.say(out, slot, now);
+            }
+        }
     }
 }
