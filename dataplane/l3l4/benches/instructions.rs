@@ -5,8 +5,8 @@
 //! followed by a turn, as in the worst burst (of one packet).
 
 use l3l4::{
-    Builder, Callbacks, CloseReason, Conn, Datagram, FlowId, FlowKey, Instant, L3l4, Limits, RxChecksum,
-    TxChecksum, TxMeta, Verdict,
+    Builder, Callbacks, CloseReason, CongestionControl, Conn, Datagram, FlowId, FlowKey, Instant, L3l4,
+    Limits, RxChecksum, TxChecksum, TxMeta, Verdict,
 };
 use std::hint::black_box;
 
@@ -108,11 +108,12 @@ struct Client {
 }
 
 impl Client {
-    fn new() -> Self {
+    fn new(congestion: CongestionControl) -> Self {
         let limits = Limits { flows: 4096, udp_flows: 1024, half_open: 4096, ..Limits::default() };
         let engine = Builder::new(*b"0123456789abcdef0123456789ABCDEF")
             .limits(limits)
             .tx_checksum(TxChecksum::None)
+            .congestion(congestion)
             .build()
             .unwrap_or_else(|error| panic!("{error}"));
         let app = App { pool: (0..8).map(|_| Box::new([0; 1500])).collect(), len: 0, sent: 0, closed: 0 };
@@ -121,7 +122,8 @@ impl Client {
 
     /// One segment of connection `n`.
     fn send(&mut self, step: Step, n: u32, flags: u8, seq: u32, data: usize) {
-        self.now += 10;
+        // So little that no timer runs out meanwhile.
+        self.now += 1;
         let mut syn_options: &[u8] = &[];
         if flags & SYN != 0 {
             syn_options = &[2, 4, 5, 0xb4, 1, 3, 3, 7];
@@ -155,8 +157,12 @@ fn main() {
     let mut arguments = std::env::args().skip(1).filter(|a| !a.starts_with("--"));
     let phase = arguments.next().unwrap_or_default();
     let n: u32 = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(100);
-    let mut c = Client::new();
-    match phase.as_str() {
+    let (phase, congestion) = match phase.strip_prefix("cubic") {
+        Some(rest) => (rest, CongestionControl::Cubic),
+        None => (phase.as_str(), CongestionControl::default()),
+    };
+    let mut c = Client::new(congestion);
+    match phase {
         "connection" => {
             for n in 0..n {
                 c.open(measured, n);

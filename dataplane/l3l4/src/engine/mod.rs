@@ -12,6 +12,7 @@
 
 mod egress;
 mod open;
+mod recover;
 mod rx;
 mod self_test;
 mod sleep;
@@ -32,6 +33,7 @@ use crate::isn::Isn;
 use crate::key::{FlowId, FlowKey, TupleHash};
 use crate::limiter::Limiter;
 use crate::record::{Kind, Record};
+use crate::recovery::{CongestionControl, Shared};
 use crate::slots::{Shape, Slots};
 use crate::sources::Sources;
 use crate::table::Table;
@@ -93,6 +95,7 @@ pub struct L3l4<B> {
     rst_limit: Limiter,
     icmp_limit: Limiter,
     challenge_limit: Limiter,
+    recovery: Shared,
     timeouts: Timeouts,
     limits: Limits,
     synack_retries: u8,
@@ -132,7 +135,10 @@ impl<B> L3l4<B> {
             flows: Vec::with_capacity(live),
             table: Table::new(b.limits.flows),
             hash: TupleHash::new(core::array::from_fn(|n| table_key.hash(&[n as u8]))),
-            slots: Slots::new(live, Shape { rx_ring, tx_ring, congestion: b.congestion }),
+            slots: Slots::new(
+                live,
+                Shape { rx_ring, tx_ring, reno: b.congestion == CongestionControl::Stack },
+            ),
             wheel: Wheel::new(b.limits.flows, b.start),
             links: b.links.iter().map(|link| egress::link_state(link, b.start)).collect(),
             dirty: Vec::with_capacity(1024),
@@ -161,6 +167,7 @@ impl<B> L3l4<B> {
                 udp_idle: b.udp_idle_timeout,
                 sleep: b.tcp_sleep_after,
             },
+            recovery: Shared::new(b.congestion, b.tcp_initial_window, tx_ring, b.tcp_scoreboards.min(live)),
             limits: b.limits,
             synack_retries: b.tcp_synack_retries,
             min_mss: b.tcp_min_mss,
@@ -302,6 +309,7 @@ impl<B> L3l4<B> {
             key: record.key,
             id: record.id(index),
             user: record.user,
+            opened: record.opened,
             last_rx: record.last_rx,
             bytes_in: record.bytes_in,
             bytes_out: record.bytes_out,
@@ -343,6 +351,7 @@ impl<B> L3l4<B> {
             self.half_open -= 1;
             self.sources.leave(&flow.key);
         }
+        flow.sender.release(&mut self.recovery);
         // Whatever list still names the slot finds nothing to do.
         flow.notes = 0;
         self.slots.close(stack);

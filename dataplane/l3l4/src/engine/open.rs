@@ -3,8 +3,8 @@
 //! Invariant: what is remembered of connections that are not established is bounded by `Limits::half_open`, and by
 //! `Limits::half_open_per_source` for each source.
 
-use super::L3l4;
 use super::sleep::NO_STACK;
+use super::{L3l4, recover};
 use crate::builder::SynCookies;
 use crate::callbacks::{Callbacks, Verdict as Admission};
 use crate::cookie::{EPOCH, Offer};
@@ -16,6 +16,7 @@ use crate::isn;
 use crate::key::Protocol;
 use crate::packet::{Headers, flags};
 use crate::record::{Kind, option};
+use crate::recovery::window_shift;
 use crate::reply;
 use crate::slots::socket;
 use crate::time::Instant;
@@ -91,6 +92,8 @@ impl<B> L3l4<B> {
         record.options = if h.window_scale.is_some() { option::SCALE } else { 0 };
         record.options |= if h.sack { option::SACK } else { 0 };
         let flow = &mut self.flows[stack as usize];
+        let mtu = self.links[h.key.port_index()].mtu;
+        recover::prepare(&mut flow.sender, &self.recovery, packet, h, mtu);
         flow.notes = note::HALF_OPEN;
         flow.user = user;
         flow.mss = record.mss;
@@ -180,6 +183,8 @@ impl<B> L3l4<B> {
         // So that the application is told, when the segment is fed.
         let flow = &mut self.flows[stack as usize];
         flow.state = State::SynReceived as u8;
+        // When the SYN-ACK left is not known, so its acknowledgment measures nothing.
+        flow.syn_acks = 1;
         cb.l4_opened(flow.id, &h.key, user);
         Ok(stack)
     }
@@ -194,7 +199,7 @@ impl<B> L3l4<B> {
         stack: u32,
         isn: u32,
     ) -> bool {
-        let Self { flows, slots, links, spare, counters, .. } = self;
+        let Self { flows, slots, links, spare, counters, recovery, .. } = self;
         let flow = &mut flows[stack as usize];
         let link = &links[flow.key.port_index()];
         let start = if h.extensions {
@@ -207,7 +212,8 @@ impl<B> L3l4<B> {
             let port = h.key.local_port;
             // Cannot fail: the socket is new and the port is not 0.
             let _ = socket(set).listen(IpListenEndpoint { addr: None, port });
-            let core = Core { cb, spare, counters, flow, id, mtu: link.mtu, checksum: link.checksum };
+            let (mtu, checksum) = (link.mtu, link.checksum);
+            let core = Core { cb, spare, counters, recovery, flow, id, mtu, checksum };
             let mut device = OnePacket { core, packet: Some(&packet[start..usize::from(h.end)]) };
             let mut config = Config::new(HardwareAddress::Ip);
             config.random_seed = isn::seed_for(isn);
@@ -221,8 +227,3 @@ impl<B> L3l4<B> {
 
 /// The MSS of a peer that names none (RFC 9293 section 3.7.1, MUST-15).
 const DEFAULT_MSS: u16 = 536;
-
-/// The shift smoltcp advertises for a receive ring of this size (RFC 7323 section 2).
-fn window_shift(ring: usize) -> u8 {
-    (usize::BITS - ring.leading_zeros()).saturating_sub(16) as u8
-}

@@ -9,7 +9,7 @@
 //! ways and no timer running; so the record says all that the peer could notice. What is lost is the congestion
 //! window (which an idle connection must forget anyway: RFC 5681 section 4.1) and the round-trip estimate.
 
-use super::L3l4;
+use super::{L3l4, recover};
 use crate::callbacks::{Callbacks, CloseReason};
 use crate::drop::DropReason;
 use crate::flow::{note, seq_lt};
@@ -94,6 +94,7 @@ impl<B> L3l4<B> {
         let quiet = flow.state == State::Established as u8
             && flow.notes & busy == 0
             && !flow.is_busy()
+            && flow.sender.deadline().is_none()
             && flow.acked == flow.rcv_nxt
             && slots.socket(stack, |socket| socket.recv_queue() == 0 && socket.send_queue() == 0);
         if !quiet {
@@ -117,8 +118,16 @@ impl<B> L3l4<B> {
         flow.snd_una = flow.snd_nxt;
         flow.edge = record.rcv_nxt.wrapping_add(u32::from(record.window) << record.rcv_shift);
         flow.state = State::Established as u8;
-        let link = &self.links[record.key.port_index()];
-        let mut device = Handshake { mtu: link.mtu, packet: None };
+        let mtu = self.links[record.key.port_index()].mtu;
+        let mut device = Handshake { mtu, packet: None };
+        // What the stack is told of the peer's window is the sender's to say.
+        let (mut shift, mut field) = (record.snd_shift, record.peer_window);
+        if self.recovery.is_on() {
+            shift = self.recovery.shift;
+            field = recover::resume(flow, record, &mut self.recovery, &mut self.counters, self.clock, mtu);
+        } else {
+            flow.sender.rest();
+        }
         let (now, port) = (self.clock, record.key.local_port);
         let built = self.slots.with(stack, |set| {
             // Cannot fail: the socket is new and the port is not 0.
@@ -127,10 +136,10 @@ impl<B> L3l4<B> {
             config.random_seed = isn::seed_for(isn);
             let mut interface = Interface::new(config, &mut device, now.smoltcp());
             interface.set_any_ip(true);
-            device.packet = Some(Synthetic::syn(record));
+            device.packet = Some(Synthetic::syn(record, shift));
             interface.poll_ingress_single(now.smoltcp(), &mut device, set);
             interface.poll_egress(now.smoltcp(), &mut device, set);
-            device.packet = Some(Synthetic::ack(record));
+            device.packet = Some(Synthetic::ack(record, field));
             interface.poll_ingress_single(now.smoltcp(), &mut device, set);
             socket(set).state() == State::Established
         });
@@ -180,12 +189,12 @@ struct Synthetic {
 }
 
 impl Synthetic {
-    fn syn(record: &Record) -> Self {
+    fn syn(record: &Record, shift: u8) -> Self {
         let mut options = [0u8; 12];
         let mut len = 4;
         options[..4].copy_from_slice(&[2, 4, (record.mss >> 8) as u8, record.mss as u8]);
         if record.options & option::SCALE != 0 {
-            options[len..len + 4].copy_from_slice(&[1, 3, 3, record.snd_shift]);
+            options[len..len + 4].copy_from_slice(&[1, 3, 3, shift]);
             len += 4;
         }
         if record.options & option::SACK != 0 {
@@ -196,8 +205,8 @@ impl Synthetic {
         Self::new(record, flags::SYN, record.rcv_nxt.wrapping_sub(1), 0, window, &options[..len])
     }
 
-    fn ack(record: &Record) -> Self {
-        Self::new(record, flags::ACK, record.rcv_nxt, record.snd_nxt, record.peer_window, &[])
+    fn ack(record: &Record, window: u16) -> Self {
+        Self::new(record, flags::ACK, record.rcv_nxt, record.snd_nxt, window, &[])
     }
 
     fn new(record: &Record, control: u8, seq: u32, ack: u32, window: u16, options: &[u8]) -> Self {
