@@ -5,8 +5,8 @@
 //! followed by a turn, as in the worst burst (of one packet).
 
 use l3l4::{
-    Builder, Callbacks, CloseReason, CongestionControl, Conn, Datagram, FlowId, FlowKey, Instant, L3l4,
-    Limits, RxChecksum, TxChecksum, TxMeta, Verdict,
+    Builder, Callbacks, CloseReason, Conn, Datagram, FlowId, FlowKey, Instant, L3l4, Limits, RxChecksum,
+    TxChecksum, TxMeta, Verdict,
 };
 use std::hint::black_box;
 
@@ -108,12 +108,11 @@ struct Client {
 }
 
 impl Client {
-    fn new(congestion: CongestionControl) -> Self {
+    fn new() -> Self {
         let limits = Limits { flows: 4096, udp_flows: 1024, half_open: 4096, ..Limits::default() };
         let engine = Builder::new(*b"0123456789abcdef0123456789ABCDEF")
             .limits(limits)
             .tx_checksum(TxChecksum::None)
-            .congestion(congestion)
             .build()
             .unwrap_or_else(|error| panic!("{error}"));
         let app = App { pool: (0..8).map(|_| Box::new([0; 1500])).collect(), len: 0, sent: 0, closed: 0 };
@@ -122,8 +121,7 @@ impl Client {
 
     /// One segment of connection `n`.
     fn send(&mut self, step: Step, n: u32, flags: u8, seq: u32, data: usize) {
-        // So little that no timer runs out meanwhile.
-        self.now += 1;
+        self.now += 10;
         let mut syn_options: &[u8] = &[];
         if flags & SYN != 0 {
             syn_options = &[2, 4, 5, 0xb4, 1, 3, 3, 7];
@@ -157,12 +155,8 @@ fn main() {
     let mut arguments = std::env::args().skip(1).filter(|a| !a.starts_with("--"));
     let phase = arguments.next().unwrap_or_default();
     let n: u32 = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(100);
-    let (phase, congestion) = match phase.strip_prefix("cubic") {
-        Some(rest) => (rest, CongestionControl::Cubic),
-        None => (phase.as_str(), CongestionControl::default()),
-    };
-    let mut c = Client::new(congestion);
-    match phase {
+    let mut c = Client::new();
+    match phase.as_str() {
         "connection" => {
             for n in 0..n {
                 c.open(measured, n);

@@ -187,7 +187,7 @@ impl Builder {
         tcp_sleep_after: Option<Duration>;
         /// When SYNs are answered by cookies (default: under pressure).
         syn_cookies: SynCookies;
-        /// Congestion control of connections, and with it loss recovery (default: the stack's own Reno).
+        /// Congestion control of connections, and with it loss recovery (default: CUBIC, with recovery of our own).
         congestion: CongestionControl;
         /// How many segments may be sent before the first acknowledgment (RFC 6928; default 10).
         tcp_initial_window: u32;

@@ -2,8 +2,8 @@
 
 use crate::link::{Link, Path};
 use crate::server::Server;
-use crate::{megabits, paths};
-use l3l4::{CongestionControl, TxChecksum};
+use crate::{WINDOWS, megabits, paths};
+use l3l4::TxChecksum;
 use std::error::Error;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -157,34 +157,46 @@ fn carry(path: Path, receiver: &Namespace, mut sender: Sender, seconds: u64) -> 
     Ok(String::from_utf8_lossy(&output.stdout).trim().parse().unwrap_or(0))
 }
 
+/// A namespace with a Linux sender whose send buffer is bounded by `buffer` bytes, or as Linux would have it.
+fn linux(buffer: Option<usize>) -> Result<Namespace, Box<dyn Error>> {
+    let linux = Namespace::new(SENDER, "10.0.0.2")?;
+    if let Some(buffer) = buffer {
+        linux.set("net.ipv4.tcp_wmem", &format!("4096 {buffer} {buffer}"))?;
+    }
+    // By the route: the system's default may be another, and a namespace may not choose every one.
+    run(&format!("ip -n {SENDER} route replace 10.0.0.0/24 dev {SENDER} congctl cubic"))?;
+    linux.set("net.ipv4.tcp_no_metrics_save", "1")?;
+    Ok(linux)
+}
+
+/// A Linux receiver that advertises about `window` bytes, or as much as Linux would have it.
+fn receiver(window: Option<usize>) -> Result<Namespace, Box<dyn Error>> {
+    let namespace = Namespace::new(RECEIVER, "10.0.0.1")?;
+    if let Some(window) = window {
+        // Half of the buffer is advertised.
+        namespace.set("net.ipv4.tcp_rmem", &format!("4096 {0} {0}", 2 * window))?;
+    }
+    Ok(namespace)
+}
+
 /// Prints the table, `seconds` for each measurement.
 pub(crate) fn table(seconds: u64) -> Result<(), Box<dyn Error>> {
     println!("goodput in Mbit/s to a Linux receiver, 100 Mbit/s link, {seconds} s each");
-    println!("window KiB  RTT ms  loss %     l3l4    Linux   l3l4/Linux");
-    for (window, path) in paths() {
-        // Linux advertises about half of the buffer; what both senders may have unacknowledged is more than that.
-        let buffers = format!("4096 {0} {0}", 2 * window);
-        let receiver = || -> Result<Namespace, Box<dyn Error>> {
-            let namespace = Namespace::new(RECEIVER, "10.0.0.1")?;
-            namespace.set("net.ipv4.tcp_rmem", &buffers)?;
-            Ok(namespace)
-        };
-        let engine = Server::new(2 * window, CongestionControl::Cubic, TxChecksum::Software);
-        let ours = carry(path, &receiver()?, Sender::Engine(Box::new(engine)), seconds)?;
-        let linux = Namespace::new(SENDER, "10.0.0.2")?;
-        linux.set("net.ipv4.tcp_wmem", &format!("4096 {0} {0}", 3 * window))?;
-        // By the route: the system's default may be another, and a namespace may not choose every one.
-        run(&format!("ip -n {SENDER} route replace 10.0.0.0/24 dev {SENDER} congctl cubic"))?;
-        linux.set("net.ipv4.tcp_no_metrics_save", "1")?;
-        let theirs = carry(path, &receiver()?, Sender::Linux(linux), seconds)?;
-        let (ours, theirs) = (megabits(ours, seconds), megabits(theirs, seconds));
-        println!(
-            "{:>10} {:>7} {:>7} {ours:>8.2} {theirs:>8.2} {:>12.2}",
-            window >> 10,
-            path.rtt / 1000,
-            path.loss as f64 / 1000.0,
-            ours / theirs
-        );
+    println!("                     windows of 64 KiB           large windows");
+    println!("RTT ms  loss %     l3l4    Linux   ratio     l3l4    Linux   ratio");
+    for path in paths() {
+        print!("{:>6} {:>7}", path.rtt / 1000, path.loss as f64 / 1000.0);
+        // The engine with nothing said, and Linux held to the same window; then the engine with a large buffer, and
+        // Linux with nothing said.
+        for (ours, theirs) in [(None, Some(WINDOWS[0])), (Some(WINDOWS[1]), None)] {
+            let engine = Server::new(ours, None, TxChecksum::Software);
+            let engine = carry(path, &receiver(theirs)?, Sender::Engine(Box::new(engine)), seconds)?;
+            let linux = linux(theirs.map(|window| 3 * window))?;
+            let linux = carry(path, &receiver(theirs)?, Sender::Linux(linux), seconds)?;
+            let (engine, linux) = (megabits(engine, seconds), megabits(linux, seconds));
+            print!(" {engine:>8.2} {linux:>8.2} {:>7.2}", engine / linux);
+        }
+        println!();
     }
     Ok(())
 }

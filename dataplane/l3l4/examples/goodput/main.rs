@@ -24,11 +24,8 @@ fn megabits(bytes: u64, seconds: u64) -> f64 {
 }
 
 /// All paths of the table.
-fn paths() -> impl Iterator<Item = (usize, Path)> {
-    WINDOWS.into_iter().flat_map(|window| {
-        RTTS.into_iter()
-            .flat_map(move |rtt| LOSSES.into_iter().map(move |loss| (window, Path { rate: 100, rtt, loss })))
-    })
+fn paths() -> impl Iterator<Item = Path> {
+    RTTS.into_iter().flat_map(|rtt| LOSSES.into_iter().map(move |loss| Path { rate: 100, rtt, loss }))
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -45,12 +42,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds = arguments.first().and_then(|n| n.parse().ok()).unwrap_or(30);
     println!("goodput in Mbit/s, 100 Mbit/s link, {seconds} s of virtual time");
     println!(
-        "window KiB  RTT ms  loss %     none     reno    cubic   cubic: fast  probes  timeouts  spurious"
+        "window KiB  RTT ms  loss %     stack     reno    cubic   cubic: fast  probes  timeouts  spurious"
     );
-    for (window, path) in paths() {
+    for (window, path) in WINDOWS.into_iter().flat_map(|window| paths().map(move |path| (window, path))) {
         print!("{:>10} {:>7} {:>7}", window >> 10, path.rtt / 1000, path.loss as f64 / 1000.0);
         let mut counters = None;
-        for kind in [CongestionControl::None, CongestionControl::Reno, CongestionControl::Cubic] {
+        for kind in [CongestionControl::Stack, CongestionControl::Reno, CongestionControl::Cubic] {
             let (bytes, counted) = model::run(path, window, kind, seconds);
             print!(" {:>8.2}", megabits(bytes, seconds));
             counters = Some(counted);

@@ -107,7 +107,7 @@ impl Receiver {
 
 /// Bytes received and the engine's counters after `seconds`.
 pub(crate) fn run(path: Path, window: usize, congestion: CongestionControl, seconds: u64) -> (u64, Counters) {
-    let mut server = Server::new(window, congestion, TxChecksum::None);
+    let mut server = Server::new(Some(window), Some(congestion), TxChecksum::None);
     let mut receiver = Receiver {
         next: 0,
         beyond: vec![],

@@ -48,15 +48,21 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(window: usize, congestion: CongestionControl, checksum: TxChecksum) -> Self {
+    /// With the defaults for what is not said.
+    pub(crate) fn new(
+        window: Option<usize>,
+        congestion: Option<CongestionControl>,
+        checksum: TxChecksum,
+    ) -> Self {
         let limits = Limits { flows: 64, udp_flows: 0, half_open: 64, ..Limits::default() };
-        let engine = Builder::new([9; 32])
-            .limits(limits)
-            .tcp_buffer_size(window)
-            .congestion(congestion)
-            .tx_checksum(checksum)
-            .build()
-            .unwrap_or_else(|error| panic!("{error}"));
+        let mut builder = Builder::new([9; 32]).limits(limits).tx_checksum(checksum);
+        if let Some(window) = window {
+            builder = builder.tcp_buffer_size(window);
+        }
+        if let Some(congestion) = congestion {
+            builder = builder.congestion(congestion);
+        }
+        let engine = builder.build().unwrap_or_else(|error| panic!("{error}"));
         Self { engine, app: App { out: vec![] } }
     }
 

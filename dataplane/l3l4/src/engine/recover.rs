@@ -48,7 +48,7 @@ pub(super) fn resume(
     flow.sender.prepare(shared, mss, offers(option::SCALE), offers(option::SACK));
     flow.sender.begin(shared, now, record.snd_nxt, None);
     let window = u32::from(record.peer_window) << record.snd_shift;
-    let ack = Ack { number: record.snd_nxt, window, options: &[], duplicate: false };
+    let ack = Ack { number: record.snd_nxt, window, options: &[], duplicate: false, opens: false };
     let edge = flow.sender.hear(shared, counters, now, &ack);
     flow.sender.field(record.snd_nxt, edge).0
 }
@@ -101,11 +101,13 @@ fn hear_long(
         let rtt = (flow.syn_acks == 0).then(|| now.since(flow.opened).as_micros() as u32);
         flow.sender.begin(shared, now, fed, rtt);
     }
+    let edge = fed.wrapping_add(window);
     let ack = Ack {
         number: fed,
         window,
         options: &packet[usize::from(h.l4 + PLAIN)..usize::from(h.payload)],
-        duplicate: bare && fed == flow.snd_una && fed.wrapping_add(window) == flow.snd_edge,
+        duplicate: bare && fed == flow.snd_una && edge == flow.snd_edge,
+        opens: seq_lt(flow.snd_edge, flow.snd_nxt) && seq_lt(flow.snd_edge, edge),
     };
     let edge = flow.sender.hear(shared, counters, now, &ack);
     counters.tcp_scoreboard_short = shared.pool.refused;

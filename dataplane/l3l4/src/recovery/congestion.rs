@@ -14,11 +14,11 @@ pub enum CongestionControl {
     /// loss per round trip, a timeout of at least a second).
     None,
     /// Reno as the stack behind has it, with the same means of repair: the cheapest.
-    #[default]
     Stack,
     /// RFC 5681, with loss recovery of our own.
     Reno,
     /// RFC 9438, with loss recovery of our own.
+    #[default]
     Cubic,
 }
 

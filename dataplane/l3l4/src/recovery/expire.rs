@@ -67,6 +67,6 @@ impl Sender {
         self.rtt.back_off();
         (self.phase, self.recover, self.base) = (Phase::Loss, self.board.end, now);
         (self.hystart, self.phantom, self.dup_acks, self.probing) = (None, 0, 0, false);
-        self.force = true;
+        (self.force, self.rewind) = (true, true);
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Ack<'a> {
     pub(crate) options: &'a [u8],
     /// It carries nothing else, and the same number and window as the last.
     pub(crate) duplicate: bool,
+    /// It opens a window that had shrunk under what was sent.
+    pub(crate) opens: bool,
 }
 
 /// Segments up to which slow start is not left early.
@@ -86,6 +88,10 @@ impl Sender {
             self.board.end = ack.number;
         } else if self.board.start != ack.number || !ack.options.is_empty() || ack.duplicate {
             self.judge(shared, counters, now, ack);
+        } else if ack.opens {
+            // What was sent before found no room.
+            self.lose(shared, (ack.number, ack.number.wrapping_add(self.mss())));
+            (self.force, self.rewind) = (true, true);
         }
         self.tell(ack)
     }

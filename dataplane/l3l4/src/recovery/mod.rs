@@ -151,6 +151,8 @@ pub(crate) struct Sender {
     probing: bool,
     /// One segment may be sent again whatever the window says.
     force: bool,
+    /// What is sent again next is the oldest.
+    rewind: bool,
     /// The window scale under which the stack is told its window.
     shift: u8,
 }

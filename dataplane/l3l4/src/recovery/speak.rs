@@ -19,9 +19,9 @@ impl Sender {
     }
 
     /// The clock to poll the stack with so that it offers what is lost: the caller's where that still lies ahead
-    /// of `pos`, the place the stack sends from, or else one at which the stack falls back to the oldest byte.
+    /// of `pos`, the place the stack sends from, or else and after a timeout one at which the stack falls back to the oldest byte.
     pub(crate) fn clock(&mut self, shared: &mut Shared, now: Instant, pos: u32) -> Option<Instant> {
-        if self.board.first_lost(&mut shared.pool, pos).is_some() {
+        if !core::mem::take(&mut self.rewind) && self.board.first_lost(&mut shared.pool, pos).is_some() {
             return Some(now);
         }
         self.board.first_lost(&mut shared.pool, self.board.start)?;
