@@ -169,12 +169,11 @@ fn linux(buffer: Option<usize>) -> Result<Namespace, Box<dyn Error>> {
     Ok(linux)
 }
 
-/// A Linux receiver that advertises about `window` bytes, or as much as Linux would have it.
+/// A Linux receiver that advertises at most `window` bytes, or as much as Linux would have it.
 fn receiver(window: Option<usize>) -> Result<Namespace, Box<dyn Error>> {
     let namespace = Namespace::new(RECEIVER, "10.0.0.1")?;
     if let Some(window) = window {
-        // Half of the buffer is advertised.
-        namespace.set("net.ipv4.tcp_rmem", &format!("4096 {0} {0}", 2 * window))?;
+        run(&format!("ip -n {RECEIVER} route replace 10.0.0.0/24 dev {RECEIVER} window {window}"))?;
     }
     Ok(namespace)
 }
