@@ -173,6 +173,8 @@ fn linux(buffer: Option<usize>) -> Result<Namespace, Box<dyn Error>> {
 fn receiver(window: Option<usize>) -> Result<Namespace, Box<dyn Error>> {
     let namespace = Namespace::new(RECEIVER, "10.0.0.1")?;
     if let Some(window) = window {
+        // Or the receiver raises the bound itself.
+        namespace.set("net.ipv4.tcp_moderate_rcvbuf", "0")?;
         run(&format!("ip -n {RECEIVER} route replace 10.0.0.0/24 dev {RECEIVER} window {window}"))?;
     }
     Ok(namespace)
