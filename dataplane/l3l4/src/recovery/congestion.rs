@@ -108,10 +108,14 @@ impl Window {
         self.ssthresh = self.size;
     }
 
-    /// A loss: lowers the threshold, by the window or what was in flight, whichever was less.
+    /// A loss: lowers the threshold. Reno goes by what was in flight (RFC 5681 section 3.1), CUBIC by the window, which it
+    /// may because the window does not grow where it is not used (RFC 9438 section 4.6): a sender that the peer's
+    /// window or its own buffer held back need not get slower.
     fn lower(&mut self, kind: CongestionControl, flight: u32, mss: u32) {
-        let base = self.size.min(flight.max(mss));
-        let next = if kind == CongestionControl::Cubic { self.cubic.reduce(base, mss) } else { base / 2 };
+        let next = match kind {
+            CongestionControl::Cubic => self.cubic.reduce(self.size, mss),
+            _ => self.size.min(flight.max(mss)) / 2,
+        };
         self.ssthresh = next.max(2 * mss);
     }
 
