@@ -140,6 +140,29 @@ fn a_lost_tail_keeps_awake() {
     assert_eq!(world.engine.asleep_count(), 1);
 }
 
+/// What was sent is sent again whatever a peer says that acknowledges nothing.
+#[test]
+fn a_peer_that_only_repeats_itself() {
+    for repeats in 0..5 {
+        let mut world = World::new(builder());
+        let (ours, theirs) = world.handshake(&seg(MANUAL, SYN, 1, 0).window(4096));
+        world.now += 10_000;
+        assert!(world.engine.l4_tx(world.app.last_id(), &[7; 16_000]).is_ok());
+        world.turn();
+        assert_eq!(world.app.take_out().len(), 8);
+        for _ in 0..repeats {
+            world.now += 1000;
+            world.exchange(seg(MANUAL, ACK, theirs, ours).window(4096).build());
+        }
+        for _ in 0..1000 {
+            world.now += 10_000;
+            world.turn();
+        }
+        let again = world.app.take_out().len();
+        assert!((3..=10).contains(&again), "{repeats}: {again}, {:?}", world.engine.counters());
+    }
+}
+
 /// Whole transfers whose SYNs and SYN-ACKs are lost for a while, over links that lose a lot after that too.
 #[test]
 fn transfers_that_begin_badly() {
