@@ -48,6 +48,8 @@ fn engines() -> impl Strategy<Value = Builder> {
                 .tcp_buffer_size(buffer)
                 // A peer that backs off to a minute and loses twice is silent for longer than the default.
                 .tcp_user_timeout(Duration::from_secs(3000))
+                // A run of losses can take ten SYN-ACKs.
+                .tcp_synack_retries(15)
                 .congestion(congestion)
                 .tcp_scoreboards(boards)
                 .tcp_initial_window(initial)
