@@ -62,7 +62,7 @@ fn the_defaults_are_the_documented_ones() {
     );
     assert_eq!((tcp.user_timeout, tcp.time_wait), (Duration::from_secs(120), Duration::from_secs(10)));
     assert_eq!(tcp.fin_wait_timeout, Duration::from_secs(60));
-    assert_eq!((tcp.congestion, udp.idle_timeout), (Congestion::Reno, Duration::from_secs(300)));
+    assert_eq!((tcp.congestion, udp.idle_timeout), (Congestion::Cubic, Duration::from_secs(300)));
     assert_eq!((idle.mode, idle.max_sleep), (IdleMode::Adaptive, Duration::from_micros(100)));
     assert_eq!(metrics.listen, Listen::At(SocketAddr::from(([127, 0, 0, 1], 9464))));
     assert_eq!((admin.socket.to_str().unwrap(), admin.mode), ("/run/millrace/admin.sock", FileMode(0o660)));
@@ -115,7 +115,7 @@ fn values_are_read_as_written() {
         ("metrics: {listen: \"[::1]:9464\"}", "/metrics/listen", "[::1]:9464"),
         ("metrics: {listen: off}", "/metrics/listen", "off"),
         ("mempool: {data_room: 4096}", "/mempool/data_room", "4KiB"),
-        ("tcp:", "/tcp/congestion", "reno"),
+        ("tcp:", "/tcp/congestion", "cubic"),
     ];
     for (yaml, pointer, expected) in cases {
         let shown = serde_json::to_value(&good(&format!("{SMALLEST}{yaml}\n")).config).unwrap();
@@ -232,7 +232,7 @@ fn the_schema_is_strict_and_names_units() {
     let tcp = &schema["properties"]["tcp"]["properties"];
     assert_eq!(tcp["buffer_size"]["x-unit"], "bytes");
     assert_eq!(tcp["idle_timeout"]["x-unit"], "seconds");
-    assert_eq!(tcp["congestion"]["enum"], serde_json::json!(["reno", "none"]));
+    assert_eq!(tcp["congestion"]["enum"], serde_json::json!(["stack", "cubic", "reno", "none"]));
     let port = &schema["properties"]["ports"]["items"];
     assert_eq!(port["additionalProperties"], false);
     assert_eq!(port["properties"]["mtu"]["maximum"], 9600);

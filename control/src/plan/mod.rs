@@ -71,6 +71,8 @@ pub fn settings(loaded: &Loaded, secret: [u8; 32]) -> Result<Settings, Problems>
             SynCookies::Always => EngineSynCookies::Always,
         },
         congestion: match config.tcp.congestion {
+            Congestion::Stack => CongestionControl::Stack,
+            Congestion::Cubic => CongestionControl::Cubic,
             Congestion::Reno => CongestionControl::Reno,
             Congestion::None => CongestionControl::None,
         },

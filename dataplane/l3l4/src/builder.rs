@@ -5,9 +5,9 @@
 
 use crate::device::TxChecksum;
 use crate::engine::L3l4;
+use crate::recovery::CongestionControl;
 use crate::time::Instant;
 use core::time::Duration;
-pub use smoltcp::socket::tcp::CongestionControl;
 use thiserror::Error;
 
 /// What an engine cannot be built with.
@@ -111,6 +111,8 @@ pub struct Builder {
     pub(crate) syn_cookies: SynCookies,
     pub(crate) direct: bool,
     pub(crate) congestion: CongestionControl,
+    pub(crate) tcp_initial_window: u32,
+    pub(crate) tcp_scoreboards: usize,
     pub(crate) limits: Limits,
     pub(crate) secret: [u8; 32],
     pub(crate) start: Instant,
@@ -134,7 +136,9 @@ impl Default for Builder {
             tcp_sleep_after: Some(Duration::from_secs(5)),
             syn_cookies: SynCookies::Auto,
             direct: true,
-            congestion: CongestionControl::Reno,
+            congestion: CongestionControl::default(),
+            tcp_initial_window: 10,
+            tcp_scoreboards: 65_536,
             limits: Limits::default(),
             secret: [0; 32],
             start: Instant::default(),
@@ -188,8 +192,13 @@ impl Builder {
         direct: bool;
         /// When SYNs are answered by cookies (default: under pressure).
         syn_cookies: SynCookies;
-        /// Congestion control of connections (default Reno).
+        /// Congestion control of connections, and with it loss recovery (default: CUBIC, with recovery of our own).
         congestion: CongestionControl;
+        /// How many segments may be sent before the first acknowledgment (RFC 6928; default 10).
+        tcp_initial_window: u32;
+        /// How many connections may have a detailed list of what is in flight at a time (default 65,536, and never
+        /// more than flows); the others know less, and send again more than they must.
+        tcp_scoreboards: usize;
         /// Bounds (see [`Limits`]).
         limits: Limits;
         /// The caller's clock when the engine is built.
@@ -224,6 +233,7 @@ impl Builder {
         within("limits.live", self.limits.live, 1, 1 << 24)?;
         within("limits.udp_flows", self.limits.udp_flows, 0, self.limits.flows)?;
         within("limits.half_open", self.limits.half_open, 1, self.limits.flows)?;
+        within("tcp_initial_window", self.tcp_initial_window as usize, 1, 1000)?;
         within("tcp_min_mss", usize::from(self.tcp_min_mss), 48, 1220)?;
         crate::engine::self_test(&self)?;
         Ok(L3l4::new(&self))

@@ -253,7 +253,8 @@ impl Conn<'_> {
             On::Record(direct) => {
                 if direct.may_send() {
                     let first = !direct.record.has(record::note::FIN_IN);
-                    direct.record.notes |= record::note::FIN_OUT | if first { record::note::FIRST } else { 0 };
+                    direct.record.notes |=
+                        record::note::FIN_OUT | if first { record::note::FIRST } else { 0 };
                 }
             }
             On::Stack { flow, socket } => {

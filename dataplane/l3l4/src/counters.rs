@@ -32,8 +32,20 @@ pub struct Counters {
     pub udp_opened: u64,
     /// Flows ended, by [`CloseReason`].
     pub closed: [u64; CloseReason::ALL.len()],
-    /// Segments sent again.
+    /// Segments sent again, for whatever reason (SYN-ACKs and zero-window probes included).
     pub tcp_retransmits: u64,
+    /// Of these, sent again because acknowledgments showed a loss.
+    pub tcp_fast_retransmits: u64,
+    /// Of these, sent again to find out whether the tail was lost (RFC 8985).
+    pub tcp_tail_probes: u64,
+    /// Of these, sent again after the retransmission timer ran out.
+    pub tcp_timeout_retransmits: u64,
+    /// Times a retransmission timer ran out.
+    pub tcp_timeouts: u64,
+    /// Times a peer said that it got something twice (RFC 2883).
+    pub tcp_spurious: u64,
+    /// Times no memory was left to note what is in flight in detail.
+    pub tcp_scoreboard_short: u64,
     /// RSTs sent.
     pub rst_sent: u64,
     /// Challenge ACKs sent (RFC 5961).
@@ -67,6 +79,12 @@ impl Default for Counters {
             udp_opened: 0,
             closed: [0; CloseReason::ALL.len()],
             tcp_retransmits: 0,
+            tcp_fast_retransmits: 0,
+            tcp_tail_probes: 0,
+            tcp_timeout_retransmits: 0,
+            tcp_timeouts: 0,
+            tcp_spurious: 0,
+            tcp_scoreboard_short: 0,
             rst_sent: 0,
             challenge_acks: 0,
             icmp_sent: 0,

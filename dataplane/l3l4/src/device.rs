@@ -10,6 +10,7 @@ use crate::counters::Counters;
 use crate::flow::{Flow, seq_lt};
 use crate::key::{Addr, FlowId, Protocol};
 use crate::packet::{be16, be32, flags};
+use crate::recovery::{Again, Shared};
 use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
@@ -53,6 +54,7 @@ pub(crate) struct Core<'a, C: Callbacks> {
     pub(crate) cb: &'a mut C,
     pub(crate) spare: &'a mut Option<C::Buffer>,
     pub(crate) counters: &'a mut Counters,
+    pub(crate) recovery: &'a mut Shared,
     pub(crate) flow: &'a mut Flow,
     pub(crate) id: FlowId,
     pub(crate) mtu: usize,
@@ -132,7 +134,12 @@ impl<C: Callbacks> TxToken for Tx<'_, '_, C> {
         let packet = &mut self.core.cb.l3_tx_buffer_mut(&mut buffer)[..len];
         let result = f(packet);
         let l3_len = if packet[0] >> 4 == 4 { 20 } else { 40 };
-        observe(self.core.flow, self.core.counters, packet, l3_len);
+        let len = observe(self.core, packet, l3_len);
+        if len == 0 {
+            *self.core.spare = Some(buffer);
+            return result;
+        }
+        let packet = &mut packet[..len];
         finish(packet, l3_len, Protocol::TCP, self.core.checksum);
         let meta = TxMeta {
             flow: Some(self.core.id),
@@ -149,12 +156,14 @@ impl<C: Callbacks> TxToken for Tx<'_, '_, C> {
     }
 }
 
-/// Follows what a socket sends, and puts its number right where it would be refused.
+/// Follows what a socket sends, and puts its number right where it would be refused. Returns how much of the packet
+/// is to leave; 0 where none of it is.
 #[inline(always)]
-fn observe(flow: &mut Flow, counters: &mut Counters, packet: &mut [u8], l3_len: usize) {
+fn observe<C: Callbacks>(core: &mut Core<'_, C>, packet: &mut [u8], l3_len: usize) -> usize {
+    let Core { flow, counters, .. } = core;
     let whole = packet.len();
     // smoltcp has just written a header there, so the other way is never taken.
-    let Some(tcp) = packet[l3_len..].first_chunk_mut::<20>() else { return };
+    let Some(tcp) = packet[l3_len..].first_chunk_mut::<20>() else { return 0 };
     let (seq, control) = (be32(tcp, 4), tcp[13]);
     let header_len = usize::from(tcp[12] >> 4) * 4;
     let mut len = (whole - l3_len - header_len) as u32;
@@ -164,13 +173,14 @@ fn observe(flow: &mut Flow, counters: &mut Counters, packet: &mut [u8], l3_len: 
         if control & flags::RST != 0 {
             // It acknowledges nothing and advertises nothing; the flow ends with it.
             counters.rst_sent += 1;
-            return;
+            return whole;
         }
         if control & flags::SYN != 0 {
             // The window of a SYN is never scaled (RFC 7323 section 2.2).
             shift = 0;
         }
     }
+    let said = (flow.acked, flow.edge);
     flow.acked = be32(tcp, 8);
     flow.edge = flow.acked.wrapping_add(u32::from(be16(tcp, 14)) << shift);
     if len == 0 {
@@ -180,16 +190,59 @@ fn observe(flow: &mut Flow, counters: &mut Counters, packet: &mut [u8], l3_len: 
         if seq_lt(seq, right) {
             tcp[4..8].copy_from_slice(&right.to_be_bytes());
         }
-    } else {
-        if seq_lt(seq, flow.snd_nxt) {
-            counters.tcp_retransmits += 1;
-            flow.syn_acks = flow.syn_acks.saturating_add(control >> 1 & 1);
+        return whole;
+    }
+    flow.pos = seq.wrapping_add(len);
+    if seq_lt(seq, flow.snd_nxt) {
+        if flow.sender.judges() {
+            let news = said != (flow.acked, flow.edge);
+            return again(core, packet, l3_len, seq, news);
         }
-        flow.pos = seq.wrapping_add(len);
+        counters.tcp_retransmits += 1;
+        flow.syn_acks = flow.syn_acks.saturating_add(control >> 1 & 1);
+    }
+    if seq_lt(flow.snd_nxt, flow.pos) {
+        flow.snd_nxt = flow.pos;
+    }
+    whole
+}
+
+/// A segment from `seq` on, some or all of which was sent before: recovery says whether it leaves. Where it does not
+/// and acknowledges something (`news`), that leaves alone.
+#[cold]
+#[inline(never)]
+fn again<C: Callbacks>(
+    core: &mut Core<'_, C>,
+    packet: &mut [u8],
+    l3_len: usize,
+    seq: u32,
+    news: bool,
+) -> usize {
+    let Core { flow, counters, recovery, .. } = core;
+    let why = flow.sender.again(recovery, seq, flow.pos);
+    if let Some(why) = why {
+        counters.tcp_retransmits += 1;
+        match why {
+            Again::Fast => counters.tcp_fast_retransmits += 1,
+            Again::Probe => counters.tcp_tail_probes += 1,
+            Again::Timeout => counters.tcp_timeout_retransmits += 1,
+        }
         if seq_lt(flow.snd_nxt, flow.pos) {
             flow.snd_nxt = flow.pos;
         }
+        return packet.len();
     }
+    if !news {
+        return 0;
+    }
+    let tcp = &mut packet[l3_len..];
+    let header_len = usize::from(tcp[12] >> 4) * 4;
+    tcp[4..8].copy_from_slice(&flow.bare_ack_seq().to_be_bytes());
+    tcp[13] &= !(flags::FIN | flags::PSH);
+    let len = l3_len + header_len;
+    let (at, value) = if l3_len == 20 { (2, len) } else { (4, header_len) };
+    packet[at..at + 2].copy_from_slice(&(value as u16).to_be_bytes());
+    len
 }
 
 /// Fills in the checksums of a packet whose fields hold zero or anything.

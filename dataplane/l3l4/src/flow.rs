@@ -5,8 +5,8 @@
 
 use crate::callbacks::CloseReason;
 use crate::key::{FlowId, FlowKey};
+use crate::recovery::Sender;
 use crate::time::Instant;
-use core::time::Duration;
 use smoltcp::socket::tcp::{Socket, State};
 
 /// `a` lies before `b` in sequence space (RFC 9293 section 3.4).
@@ -77,12 +77,15 @@ pub(crate) struct Flow {
     pub(crate) due: Instant,
     pub(crate) last_rx: Instant,
     pub(crate) busy_since: Instant,
+    pub(crate) opened: Instant,
     /// Why it will end, once it is given up.
     pub(crate) ending: Option<CloseReason>,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     /// The caller's own word.
     pub(crate) user: u64,
+    /// What is in flight, and how much may be.
+    pub(crate) sender: Sender,
 }
 
 impl Flow {
@@ -124,15 +127,25 @@ impl Flow {
         self.snd_una != self.goal()
     }
 
-    /// Notes that something was sent and not acknowledged; true where the flow must be filed to be looked at
-    /// within `shortest`.
+    /// Whether there is something unsent, and the congestion window has room for it.
     #[inline]
-    pub(crate) fn waits_for_ack(&mut self, now: Instant, shortest: Duration) -> bool {
+    pub(crate) fn may_go_on(&self) -> bool {
+        self.has_unsent() && (!self.sender.is_on() || seq_lt(self.pos, self.sender.limit()))
+    }
+
+    /// Where something sent is not acknowledged: when the flow must be looked at, if it is not filed for it yet.
+    /// `latest` is for a stack that keeps its own timer.
+    #[inline]
+    pub(crate) fn waits_for_ack(&mut self, now: Instant, latest: Instant) -> Option<Instant> {
+        if !self.is_busy() {
+            return None;
+        }
         if !self.has(note::BUSY) {
             self.notes |= note::BUSY;
             self.busy_since = now;
         }
-        self.due > now + shortest
+        let at = self.sender.deadline().unwrap_or(latest);
+        (self.due > at).then_some(at)
     }
 
     /// The sequence number of a bare ACK: the highest sent that the peer's window has room for.
@@ -210,7 +223,7 @@ mod tests {
     #[test]
     fn sizes() {
         let socket = size_of::<smoltcp::iface::SocketStorage<'static>>();
-        assert!(size_of::<Flow>() <= 208, "flow {}", size_of::<Flow>());
+        assert!(size_of::<Flow>() <= 208 + size_of::<Sender>(), "flow {}", size_of::<Flow>());
         assert!(socket <= 720, "socket {socket}");
     }
 }

@@ -149,6 +149,10 @@ mod tests {
         assert_eq!(held.under(slot).sent, 0);
         assert_eq!(held.bytes(slot), b"");
         held.release(slot);
-        assert_eq!((held.used(), held.take()), (1, Some(slot)), "the last one released is the next one taken");
+        assert_eq!(
+            (held.used(), held.take()),
+            (1, Some(slot)),
+            "the last one released is the next one taken"
+        );
     }
 }

@@ -90,8 +90,8 @@ pub(crate) struct Record {
     pub(crate) notes: u8,
     /// How often the oldest unacknowledged was sent again.
     pub(crate) tries: u8,
-    /// Retransmission timeout in milliseconds (RFC 6298); 0 for the initial one.
-    pub(crate) rto: u16,
+    /// Round-trip time, in sixteenths of a millisecond; 0 where nothing was measured.
+    pub(crate) rtt: u16,
 }
 
 impl Record {

@@ -49,7 +49,8 @@ fn layout(rx_ring: usize, tx_ring: usize) -> Layout {
 pub(crate) struct Shape {
     pub(crate) rx_ring: usize,
     pub(crate) tx_ring: usize,
-    pub(crate) congestion: CongestionControl,
+    /// The stack's own Reno; without, the window that it is told is the congestion window (see `recovery`), or none.
+    pub(crate) reno: bool,
 }
 
 /// The slots of one engine.
@@ -118,7 +119,8 @@ impl Slots {
         // Acknowledgments coalesce because egress runs once per burst; a timer would only add delay.
         socket.set_ack_delay(None);
         socket.set_nagle_enabled(false);
-        socket.set_congestion_control(self.shape.congestion);
+        let own = if self.shape.reno { CongestionControl::Reno } else { CongestionControl::None };
+        socket.set_congestion_control(own);
         self.with(slot, |set| set.add(socket));
         Some(slot)
     }

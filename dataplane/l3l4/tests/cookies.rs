@@ -152,7 +152,8 @@ fn without_cookies_the_limits_hold() {
 /// Whole transfers, each begun by a cookie, over a link that loses and doubles SYNs, SYN-ACKs and ACKs.
 #[test]
 fn transfers_begin_by_cookies() {
-    let faults = Faults { loss: 30, duplicate: 30, reorder: 30, corrupt: 10, delay: 1000 };
+    let faults =
+        Faults { loss: 30, duplicate: 30, reorder: 30, corrupt: 10, delay: 1000, ..Faults::default() };
     for seed in 0..20 {
         let mut world = World::new(builder().syn_cookies(SynCookies::Always)).faults(faults, seed);
         let data = Rng(seed).bytes(100_000);

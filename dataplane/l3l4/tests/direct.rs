@@ -37,7 +37,11 @@ fn a_whole_connection_needs_no_stack() {
         let id = world.app.last_id();
         let part = |flags: u8, seq: u32, ack: u32| Seg { flags, seq, ack, options: vec![], ..syn.clone() };
         let out = all(&world.exchange(part(ACK, theirs, ours).data(b"GET").build()));
-        assert_eq!((out.len(), out[0].flags & FIN, out[0].data.len()), (1, FIN, 200), "answer and FIN at once");
+        assert_eq!(
+            (out.len(), out[0].flags & FIN, out[0].data.len()),
+            (1, FIN, 200),
+            "answer and FIN at once"
+        );
         let (theirs, ours) = (theirs.wrapping_add(3), ours.wrapping_add(201));
         assert_eq!((out[0].ack, world.state(id)), (theirs, "FIN-WAIT-1"));
         assert!(world.exchange(part(ACK, theirs, ours).build()).is_empty());
@@ -58,7 +62,10 @@ fn the_peer_closes_first() {
     let id = world.app.last_id();
     // Data and FIN in one segment are echoed with a FIN in one segment.
     let out = all(&world.exchange(seg(ECHO, FIN | ACK, theirs, ours).data(b"bye").build()));
-    assert_eq!((out.len(), &out[0].data[..], out[0].flags & FIN, out[0].ack), (1, &b"bye"[..], FIN, theirs + 4));
+    assert_eq!(
+        (out.len(), &out[0].data[..], out[0].flags & FIN, out[0].ack),
+        (1, &b"bye"[..], FIN, theirs + 4)
+    );
     assert_eq!(world.state(id), "LAST-ACK");
     // The FIN again: an answer, no event.
     let again = all(&world.exchange(seg(ECHO, FIN | ACK, theirs, ours).data(b"bye").build()));
@@ -103,7 +110,10 @@ fn part_of_an_answer_is_acknowledged() {
     assert_eq!(out.iter().map(|s| s.data.len()).collect::<Vec<_>>(), [100, 100, 50], "MSS 100");
     assert!(world.exchange(seg(ECHO, ACK, theirs + 250, ours + 100).build()).is_empty());
     let out = later(&mut world, 210 * MS);
-    assert_eq!(out.iter().map(|s| (s.seq, s.data.len())).collect::<Vec<_>>(), [(ours + 100, 100), (ours + 200, 50)]);
+    assert_eq!(
+        out.iter().map(|s| (s.seq, s.data.len())).collect::<Vec<_>>(),
+        [(ours + 100, 100), (ours + 200, 50)]
+    );
     // More before the rest is acknowledged: behind it.
     let out = all(&world.exchange(seg(ECHO, ACK, theirs + 250, ours + 200).data(&[8; 60]).build()));
     assert_eq!(out.iter().map(|s| (s.seq, s.data.len())).collect::<Vec<_>>(), [(ours + 250, 60)]);
@@ -155,6 +165,29 @@ fn a_hole_is_for_a_stack() {
     let out = all(&world.exchange(seg(ECHO, ACK, theirs, ours).data(b"hello").build()));
     let text: Vec<u8> = out.iter().flat_map(|segment| segment.data.clone()).collect();
     assert_eq!((&text[..], out.last().unwrap().ack), (&b"helloworld"[..], theirs + 10));
+}
+
+#[test]
+fn what_is_on_its_way_is_not_sent_again_by_the_stack() {
+    let mut world = World::new(builder());
+    let (ours, theirs) = world.handshake(&seg(ECHO, SYN, 1, 0).options(&LINUX));
+    assert_eq!(world.exchange(seg(ECHO, ACK, theirs, ours).data(&[1; 2000]).build()).len(), 2);
+    let out = all(&world.exchange(seg(ECHO, ACK, theirs + 2500, ours).data(b"ahead").build()));
+    assert_eq!(
+        (out.len(), out[0].data.len(), out[0].ack),
+        (1, 0, theirs + 2000),
+        "a duplicate ACK, nothing else"
+    );
+    assert_eq!(world.engine.stack_count(), 1);
+    // Half of it arrives; the hole is filled; all is answered behind what is on its way.
+    world.exchange(seg(ECHO, ACK, theirs + 2000, ours + 1460).build());
+    let out = all(&world.exchange(seg(ECHO, ACK, theirs + 2000, ours + 1460).data(&[2; 500]).build()));
+    assert_eq!((out[0].seq, out[0].ack), (ours + 2000, theirs + 2505));
+    assert_eq!(out.iter().map(|segment| segment.data.len()).sum::<usize>(), 505);
+    assert_eq!(world.engine.counters().tcp_retransmits, 0);
+    // What nobody acknowledges goes out again.
+    let again = (0..20).flat_map(|_| later(&mut world, 100 * MS)).next().unwrap();
+    assert!((ours + 1460..ours + 2505).contains(&again.seq));
 }
 
 #[test]

@@ -158,7 +158,7 @@ proptest! {
         v6: bool,
         app_first: bool,
     ) {
-        let faults = Faults { loss, duplicate, corrupt, reorder, delay };
+        let faults = Faults { loss, duplicate, corrupt, reorder, delay, burst: 0 };
         let mut world = World::new(builder().limits(common::limits(32)).tcp_buffer_size(buffer)).faults(faults, seed);
         let to: IpAddress = if v6 { IpAddress::v6(0xfd00, 0, 0, 0, 0, 0, 0, 2) } else { IpAddress::v4(10, 0, 0, 2) };
         let handle = world.connect_with(to, MANUAL, 30_000);

@@ -19,7 +19,7 @@ fn v6() -> IpAddress {
     IpAddress::v6(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7)
 }
 
-const BAD: Faults = Faults { loss: 10, duplicate: 10, corrupt: 5, reorder: 30, delay: 500 };
+const BAD: Faults = Faults { loss: 10, duplicate: 10, corrupt: 5, reorder: 30, delay: 500, burst: 0 };
 
 fn echo(mut world: World, to: IpAddress, len: usize, what: &str) -> World {
     let data = Rng(len as u64).bytes(len);

@@ -55,6 +55,16 @@ pub(super) const FAMILIES: &[Family] = &[
     }),
     family!(Counter "tcp_retransmits_total" [] "segments", "TCP segments sent again.",
         |s, out| sum(s, out, |r| r.engine.tcp_retransmits)),
+    family!(Counter "tcp_recovery_total" ["event"] "",
+    "With `tcp.congestion` `cubic` or `reno`: segments sent again because acknowledgments showed their loss (`fast`), as a `probe` of the tail, and after a `timeout`; timeouts themselves (`expired`), retransmissions that proved needless (`spurious`), and flights too ragged to be remembered exactly (`short`).",
+    |s, out| {
+        out.count(&["fast"], s.total(|r| r.engine.tcp_fast_retransmits));
+        out.count(&["probe"], s.total(|r| r.engine.tcp_tail_probes));
+        out.count(&["timeout"], s.total(|r| r.engine.tcp_timeout_retransmits));
+        out.count(&["expired"], s.total(|r| r.engine.tcp_timeouts));
+        out.count(&["spurious"], s.total(|r| r.engine.tcp_spurious));
+        out.count(&["short"], s.total(|r| r.engine.tcp_scoreboard_short));
+    }),
     family!(Counter "tcp_rst_sent_total" [] "segments", "TCP resets sent.",
         |s, out| sum(s, out, |r| r.engine.rst_sent)),
     family!(Counter "tcp_challenge_acks_total" [] "segments", "Challenge ACKs sent (RFC 5961).",

@@ -1,5 +1,6 @@
 //! Packets out: what stacks have to send, and the answers the engine writes itself.
 
+use super::recover::resend;
 use super::{L3l4, LinkState};
 use crate::builder::Link;
 use crate::callbacks::{Callbacks, CloseReason, TxMeta};
@@ -27,8 +28,8 @@ const SHORTEST_TIMER: core::time::Duration = core::time::Duration::from_secs(1);
 enum Next {
     /// Nothing, or it is on the wheel for it already.
     Nothing,
-    /// To be looked at before its stack's timer can run out.
-    Arm,
+    /// To be looked at then.
+    Arm(Instant),
     /// The connection begins or ends: see [`L3l4::after_last_words`].
     LastWords,
 }
@@ -49,7 +50,7 @@ impl<B> L3l4<B> {
             }
             match next {
                 Next::Nothing => {}
-                Next::Arm => self.arm(stack, now + SHORTEST_TIMER),
+                Next::Arm(at) => self.arm(stack, at),
                 Next::LastWords => self.after_last_words(cb, now, stack),
             }
         }
@@ -62,11 +63,12 @@ impl<B> L3l4<B> {
 
     /// Lets one marked stack send. The first of what it returns says that there is more, for the next turn.
     fn send<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, stack: u32) -> (bool, Next) {
-        let Self { flows, slots, links, spare, counters, .. } = self;
+        let Self { flows, slots, links, spare, counters, recovery, .. } = self;
         let flow = &mut flows[stack as usize];
         if !flow.has(note::DIRTY) {
             return (false, Next::Nothing);
         }
+        let touched = flow.has(note::TOUCHED);
         flow.notes &= !(note::DIRTY | note::TOUCHED);
         if flow.state == State::TimeWait as u8 && flow.acked == flow.rcv_nxt {
             // All is said. smoltcp's own TIME-WAIT timer would throw away what the application has not taken yet.
@@ -74,10 +76,25 @@ impl<B> L3l4<B> {
         }
         let link = &mut links[flow.key.port_index()];
         let id = flow.id;
+        let on = flow.sender.is_on();
+        if on {
+            recovery.now = now;
+            flow.sender.before(recovery, now);
+        }
         let more = slots.with(stack, |set| {
-            let core = Core { cb, spare, counters, flow, id, mtu: link.mtu, checksum: link.checksum };
+            let (mtu, checksum) = (link.mtu, link.checksum);
+            let core = Core { cb, spare, counters, recovery: &mut *recovery, flow, id, mtu, checksum };
             let mut device = OnePacket { core, packet: None };
             let mut left = SEGMENTS_PER_TURN;
+            if on
+                && device.core.flow.sender.has_lost()
+                && resend(&mut link.interface, &mut device, set, now, &mut left)
+            {
+                return true;
+            }
+            if on && device.core.flow.may_wait(touched) {
+                return false;
+            }
             loop {
                 // smoltcp forgets a fast retransmission, and with it its timer, where the buffer is found to be
                 // lacking only then: it is not asked before there is one.
@@ -87,20 +104,22 @@ impl<B> L3l4<B> {
                 if link.interface.poll_egress(now.smoltcp(), &mut device, set) == PollResult::None {
                     return false;
                 }
-                if !device.core.flow.has_unsent() {
+                if !device.core.flow.may_go_on() || on && device.core.flow.sender.has_lost() {
                     return false;
                 }
-                left -= 1;
+                left = left.saturating_sub(1);
                 if left == 0 {
                     return true;
                 }
             }
         });
+        if on {
+            flow.note_sent(recovery, now);
+        }
         if flow.state != State::Established as u8 {
             return (more, Next::LastWords);
         }
-        let arm = flow.is_busy() && flow.waits_for_ack(now, SHORTEST_TIMER);
-        (more, if arm { Next::Arm } else { Next::Nothing })
+        (more, flow.waits_for_ack(now, now + SHORTEST_TIMER).map_or(Next::Nothing, Next::Arm))
     }
 
     /// After sending, where the connection begins or ends: a stack that is done gives way to a record.
@@ -121,8 +140,8 @@ impl<B> L3l4<B> {
             return;
         }
         let flow = &mut self.flows[stack as usize];
-        if flow.is_busy() && flow.waits_for_ack(now, SHORTEST_TIMER) {
-            self.arm(stack, now + SHORTEST_TIMER);
+        if let Some(at) = flow.waits_for_ack(now, now + SHORTEST_TIMER) {
+            self.arm(stack, at);
         }
     }
 
@@ -133,7 +152,12 @@ impl<B> L3l4<B> {
     }
 
     /// The same for a connection that has no stack.
-    pub(super) fn record_time_wait<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
+    pub(super) fn record_time_wait<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        now: Instant,
+        index: u32,
+    ) {
         self.direct_flows -= 1;
         let record = &mut self.records[index as usize];
         record.kind = Kind::TimeWait;

@@ -13,6 +13,7 @@
 mod direct;
 mod egress;
 mod open;
+mod recover;
 mod rx;
 mod self_test;
 mod sleep;
@@ -29,11 +30,12 @@ use crate::counters::Counters;
 use crate::device::TxChecksum;
 use crate::drop::DropReason;
 use crate::flow::{Flow, note};
+use crate::held::Held;
 use crate::isn::Isn;
 use crate::key::{FlowId, FlowKey, TupleHash};
 use crate::limiter::Limiter;
-use crate::held::Held;
 use crate::record::{self, Kind, NONE, Record};
+use crate::recovery::{CongestionControl, Shared};
 use crate::slots::{Shape, Slots};
 use crate::sources::Sources;
 use crate::table::Table;
@@ -99,6 +101,7 @@ pub struct L3l4<B> {
     rst_limit: Limiter,
     icmp_limit: Limiter,
     challenge_limit: Limiter,
+    recovery: Shared,
     timeouts: Timeouts,
     limits: Limits,
     synack_retries: u8,
@@ -141,7 +144,10 @@ impl<B> L3l4<B> {
             flows: Vec::with_capacity(live),
             table: Table::new(b.limits.flows),
             hash: TupleHash::new(core::array::from_fn(|n| table_key.hash(&[n as u8]))),
-            slots: Slots::new(live, Shape { rx_ring, tx_ring, congestion: b.congestion }),
+            slots: Slots::new(
+                live,
+                Shape { rx_ring, tx_ring, reno: b.congestion == CongestionControl::Stack },
+            ),
             wheel: Wheel::new(b.limits.flows, b.start),
             links: b.links.iter().map(|link| egress::link_state(link, b.start)).collect(),
             dirty: Vec::with_capacity(1024),
@@ -172,6 +178,7 @@ impl<B> L3l4<B> {
                 udp_idle: b.udp_idle_timeout,
                 sleep: b.tcp_sleep_after,
             },
+            recovery: Shared::new(b.congestion, b.tcp_initial_window, tx_ring, b.tcp_scoreboards.min(live)),
             limits: b.limits,
             synack_retries: b.tcp_synack_retries,
             min_mss: b.tcp_min_mss,
@@ -294,8 +301,16 @@ impl<B> L3l4<B> {
             return Err(DropReason::FlowLimit);
         }
         let generation = self.records[index as usize].generation;
-        self.records[index as usize] =
-            Record { key: *key, hash, generation, kind, stack: NONE, last_rx: now, opened: now, ..Record::default() };
+        self.records[index as usize] = Record {
+            key: *key,
+            hash,
+            generation,
+            kind,
+            stack: NONE,
+            last_rx: now,
+            opened: now,
+            ..Record::default()
+        };
         match kind {
             Kind::Udp => self.udp_flows += 1,
             Kind::Direct => self.direct_flows += 1,
@@ -321,6 +336,7 @@ impl<B> L3l4<B> {
             key: record.key,
             id: record.id(index),
             user: record.user,
+            opened: record.opened,
             last_rx: record.last_rx,
             bytes_in: record.bytes_in,
             bytes_out: record.bytes_out,
@@ -365,6 +381,7 @@ impl<B> L3l4<B> {
             self.half_open -= 1;
             self.sources.leave(&flow.key);
         }
+        flow.sender.release(&mut self.recovery);
         // Whatever list still names the slot finds nothing to do.
         flow.notes = 0;
         self.slots.close(stack);

@@ -3,9 +3,9 @@
 //! Invariant: what is remembered of connections that are not established is bounded by `Limits::half_open`, and by
 //! `Limits::half_open_per_source` for each source.
 
-use super::L3l4;
 use super::direct::SHORTEST_RTO;
 use super::sleep::NO_STACK;
+use super::{L3l4, recover};
 use crate::builder::SynCookies;
 use crate::callbacks::{Callbacks, Verdict as Admission};
 use crate::cookie::{EPOCH, Offer};
@@ -17,6 +17,7 @@ use crate::isn;
 use crate::key::Protocol;
 use crate::packet::{Headers, flags};
 use crate::record::{Kind, note, option};
+use crate::recovery::window_shift;
 use crate::reply;
 use crate::slots::socket;
 use crate::time::Instant;
@@ -86,6 +87,8 @@ impl<B> L3l4<B> {
         self.note_offer(h, index, user);
         let record = &self.records[index as usize];
         let flow = &mut self.flows[stack as usize];
+        let mtu = self.links[h.key.port_index()].mtu;
+        recover::prepare(&mut flow.sender, &self.recovery, packet, h, mtu);
         flow.notes = flow::note::HALF_OPEN;
         flow.user = user;
         flow.mss = record.mss;
@@ -222,7 +225,10 @@ impl<B> L3l4<B> {
                 return Err(NO_STACK);
             };
             // So that the application is told, when the segment is fed.
-            self.flows[stack as usize].state = State::SynReceived as u8;
+            let flow = &mut self.flows[stack as usize];
+            flow.state = State::SynReceived as u8;
+            // When the SYN-ACK left is not known, so its acknowledgment measures nothing.
+            flow.syn_acks = 1;
             Some(stack)
         };
         self.counters.tcp_opened += 1;
@@ -245,7 +251,7 @@ impl<B> L3l4<B> {
         stack: u32,
         isn: u32,
     ) -> bool {
-        let Self { flows, slots, links, spare, counters, .. } = self;
+        let Self { flows, slots, links, spare, counters, recovery, .. } = self;
         let flow = &mut flows[stack as usize];
         let link = &links[flow.key.port_index()];
         let start = if h.extensions {
@@ -258,7 +264,8 @@ impl<B> L3l4<B> {
             let port = h.key.local_port;
             // Cannot fail: the socket is new and the port is not 0.
             let _ = socket(set).listen(IpListenEndpoint { addr: None, port });
-            let core = Core { cb, spare, counters, flow, id, mtu: link.mtu, checksum: link.checksum };
+            let (mtu, checksum) = (link.mtu, link.checksum);
+            let core = Core { cb, spare, counters, recovery, flow, id, mtu, checksum };
             let mut device = OnePacket { core, packet: Some(&packet[start..usize::from(h.end)]) };
             let mut config = Config::new(HardwareAddress::Ip);
             config.random_seed = isn::seed_for(isn);
@@ -272,8 +279,3 @@ impl<B> L3l4<B> {
 
 /// The MSS of a peer that names none (RFC 9293 section 3.7.1, MUST-15).
 const DEFAULT_MSS: u16 = 536;
-
-/// The shift smoltcp advertises for a receive ring of this size (RFC 7323 section 2).
-fn window_shift(ring: usize) -> u8 {
-    (usize::BITS - ring.leading_zeros()).saturating_sub(16) as u8
-}

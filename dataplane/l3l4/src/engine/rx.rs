@@ -1,6 +1,6 @@
 //! Packets in: to a stack, to a direct connection or one in TIME-WAIT, to a new flow, or to a named drop.
 
-use super::L3l4;
+use super::{L3l4, recover};
 use crate::callbacks::{Callbacks, CloseReason, TxMeta, Verdict as Admission};
 use crate::conn::{Conn, Datagram, On};
 use crate::device::{Core, OnePacket, TxChecksum, finish, reserve};
@@ -103,7 +103,7 @@ impl<B> L3l4<B> {
         h: &Headers,
         stack: u32,
     ) -> Result<(), DropReason> {
-        let Self { flows, slots, links, spare, counters, dirty, rx_ring, .. } = self;
+        let Self { flows, slots, links, spare, counters, dirty, rx_ring, recovery, .. } = self;
         let flow = &mut flows[stack as usize];
         if flow.state != State::Established as u8 {
             if flow.has(note::GIVEN_UP) {
@@ -118,11 +118,13 @@ impl<B> L3l4<B> {
         }
         let mut end = usize::from(h.end);
         let mut owes_ack = false;
+        let mut fed_ack = h.ack;
         match guard::inbound(flow, h) {
             Verdict::Feed => {}
             Verdict::FeedWith { ack, clear_fin, cut } => {
                 counters.fin_deferred += u64::from(clear_fin);
                 end = guard::correct(packet, h, ack, clear_fin, cut);
+                fed_ack = ack;
             }
             Verdict::FeedAck => {
                 end = guard::reduce(packet, h, flow.rcv_nxt);
@@ -139,6 +141,11 @@ impl<B> L3l4<B> {
                 return Err(reason);
             }
         }
+        if flow.sender.is_on() && !recover::hear(flow, recovery, counters, now, packet, h, fed_ack) {
+            flow.last_rx = now;
+            self.heard(stack);
+            return Ok(());
+        }
         let start =
             if h.extensions { extension::strip(packet, usize::from(h.l4), end, Protocol::TCP.0) } else { 0 };
         let link = &mut links[flow.key.port_index()];
@@ -146,7 +153,8 @@ impl<B> L3l4<B> {
         let bytes = (flow.bytes_in, flow.bytes_out);
         let id = flow.id;
         let fed = slots.with(stack, |set| {
-            let core = Core { cb, spare, counters, flow, id, mtu: link.mtu, checksum: link.checksum };
+            let (mtu, checksum) = (link.mtu, link.checksum);
+            let core = Core { cb, spare, counters, recovery, flow, id, mtu, checksum };
             let mut device = OnePacket { core, packet: Some(&packet[start..end]) };
             let result = link.interface.poll_ingress_single(now.smoltcp(), &mut device, set);
             let Core { cb, flow, .. } = device.core;
@@ -173,6 +181,7 @@ impl<B> L3l4<B> {
             true
         });
         if !fed {
+            flow.sender.untold();
             return Err(DropReason::NoBuffer);
         }
         flow.last_rx = now;
@@ -182,7 +191,10 @@ impl<B> L3l4<B> {
         counters.tcp_bytes_in += flow.bytes_in - bytes.0;
         counters.tcp_bytes_out += flow.bytes_out - bytes.1;
         let answered = counters.tx_packets != before.2;
-        let duplicate = h.ack == before.0 && h.segment_len() == 0 && flow.is_busy();
+        // A stack that repairs losses itself, or probes a closed window, has to hear of this one.
+        let duplicate = h.ack == before.0 && h.segment_len() == 0 && flow.is_busy() && !flow.sender.judges()
+            || flow.sender.has_lost();
+        let early = flow.sender.is_due_before(flow.due);
         // smoltcp drops what finds no place in its list of holes without a word; the sender needs one.
         owes_ack |= seq_lt(before.1, h.seq) && h.payload_len() > 0;
         if flow.state == State::Established as u8 && !flow.has(note::HALF_OPEN) {
@@ -199,7 +211,30 @@ impl<B> L3l4<B> {
         if owes_ack && !answered {
             self.acknowledge(cb, stack);
         }
+        if early {
+            self.arm_sender(stack);
+        }
         Ok(())
+    }
+
+    /// After a segment that the stack did not get to see.
+    #[cold]
+    fn heard(&mut self, stack: u32) {
+        if self.flows[stack as usize].sender.has_lost() {
+            self.mark(stack);
+        }
+        self.arm_sender(stack);
+    }
+
+    /// Files a flow for its sender's deadline where it is filed for later.
+    #[inline]
+    fn arm_sender(&mut self, stack: u32) {
+        let flow = &self.flows[stack as usize];
+        if flow.sender.is_due_before(flow.due)
+            && let Some(at) = flow.sender.deadline()
+        {
+            self.arm(stack, at);
+        }
     }
 
     /// After a segment, where the connection begins or ends: ends what has ended, counts what has opened, marks
@@ -378,7 +413,7 @@ fn closes_last_ack(flow: &Flow, h: &Headers) -> bool {
 #[inline]
 fn needs_egress(flow: &Flow, ring: usize) -> bool {
     flow.acked != flow.rcv_nxt
-        || flow.has_unsent()
+        || flow.may_go_on()
         || flow.has(note::TOUCHED) && flow.edge.wrapping_sub(flow.rcv_nxt) < (ring / 2) as u32
 }
 

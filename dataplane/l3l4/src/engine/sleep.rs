@@ -9,7 +9,7 @@
 //! ways and no timer running; so the record says all that the peer could notice. What is lost is the congestion
 //! window (which an idle connection must forget anyway: RFC 5681 section 4.1) and the round-trip estimate.
 
-use super::L3l4;
+use super::{L3l4, recover};
 use crate::callbacks::Callbacks;
 use crate::drop::DropReason;
 use crate::flow::note;
@@ -43,6 +43,7 @@ impl<B> L3l4<B> {
         let quiet = flow.state == State::Established as u8
             && flow.notes & busy == 0
             && !flow.is_busy()
+            && flow.sender.deadline().is_none()
             && flow.acked == flow.rcv_nxt
             && slots.socket(stack, |socket| socket.recv_queue() == 0 && socket.send_queue() == 0);
         if !quiet {
@@ -72,8 +73,16 @@ impl<B> L3l4<B> {
             flow.rcv_nxt = flow.rcv_nxt.wrapping_add(1);
             flow.acked = flow.rcv_nxt;
         }
-        let link = &self.links[record.key.port_index()];
-        let mut device = Handshake { mtu: link.mtu, packet: None };
+        let mtu = self.links[record.key.port_index()].mtu;
+        let mut device = Handshake { mtu, packet: None };
+        // What the stack is told of the peer's window is the sender's to say.
+        let (mut shift, mut field) = (record.snd_shift, record.peer_window);
+        if self.recovery.is_on() {
+            shift = self.recovery.shift;
+            field = recover::resume(flow, record, &mut self.recovery, &mut self.counters, self.clock, mtu);
+        } else {
+            flow.sender.rest();
+        }
         let (now, port) = (self.clock, record.key.local_port);
         let built = self.slots.with(stack, |set| {
             // Cannot fail: the socket is new and the port is not 0.
@@ -82,13 +91,13 @@ impl<B> L3l4<B> {
             config.random_seed = isn::seed_for(isn);
             let mut interface = Interface::new(config, &mut device, now.smoltcp());
             interface.set_any_ip(true);
-            device.packet = Some(Synthetic::syn(record));
+            device.packet = Some(Synthetic::syn(record, shift));
             interface.poll_ingress_single(now.smoltcp(), &mut device, set);
             interface.poll_egress(now.smoltcp(), &mut device, set);
-            device.packet = Some(Synthetic::ack(record));
+            device.packet = Some(Synthetic::ack(record, field));
             interface.poll_ingress_single(now.smoltcp(), &mut device, set);
             if fin {
-                device.packet = Some(Synthetic::fin(record));
+                device.packet = Some(Synthetic::fin(record, field));
                 interface.poll_ingress_single(now.smoltcp(), &mut device, set);
             }
             socket(set).state() == if fin { State::CloseWait } else { State::Established }
@@ -139,19 +148,19 @@ struct Synthetic {
 }
 
 impl Synthetic {
-    fn syn(record: &Record) -> Self {
-        let options = reply::SynOptions::new(record.options, record.mss, record.snd_shift);
+    fn syn(record: &Record, shift: u8) -> Self {
+        let options = reply::SynOptions::new(record.options, record.mss, shift);
         let window = record.peer_window_bytes().min(0xffff) as u16;
         Self::new(record, flags::SYN, record.rcv_nxt.wrapping_sub(1), 0, window, options.bytes())
     }
 
-    fn ack(record: &Record) -> Self {
-        Self::new(record, flags::ACK, record.rcv_nxt, record.snd_una, record.peer_window, &[])
+    fn ack(record: &Record, window: u16) -> Self {
+        Self::new(record, flags::ACK, record.rcv_nxt, record.snd_una, window, &[])
     }
 
-    fn fin(record: &Record) -> Self {
+    fn fin(record: &Record, window: u16) -> Self {
         let control = flags::FIN | flags::ACK;
-        Self::new(record, control, record.rcv_nxt, record.snd_una, record.peer_window, &[])
+        Self::new(record, control, record.rcv_nxt, record.snd_una, window, &[])
     }
 
     fn new(record: &Record, control: u8, seq: u32, ack: u32, window: u16, options: &[u8]) -> Self {

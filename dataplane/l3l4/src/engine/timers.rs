@@ -77,7 +77,7 @@ impl<B> L3l4<B> {
 
     fn fire_tcp<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, stack: u32) {
         let timeouts = self.timeouts;
-        let Self { flows, records, slots, links, .. } = self;
+        let Self { flows, records, .. } = self;
         let flow = &flows[stack as usize];
         let (end, reason) = if flow.is_half_open() {
             (records[flow.id.index()].opened + timeouts.half_open, CloseReason::HalfOpen)
@@ -97,6 +97,12 @@ impl<B> L3l4<B> {
             }
             return;
         }
+        if let Some(at) = self.expire_sender(now, stack) {
+            self.arm(stack, at.min(end));
+            return;
+        }
+        let Self { flows, slots, links, .. } = self;
+        let flow = &flows[stack as usize];
         let interface = &mut links[flow.key.port_index()].interface;
         let at = slots.with(stack, |set| interface.poll_at(now.smoltcp(), set));
         let next = match at.map(|at| Instant::from_micros(at.total_micros().max(0) as u64)) {

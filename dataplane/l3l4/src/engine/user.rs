@@ -173,7 +173,9 @@ impl<B> L3l4<B> {
             user: record.user,
             age: now.since(record.opened),
             idle: now.since(live.map_or(record.last_rx, |flow| flow.last_rx)),
-            asleep: record.kind == Kind::Direct && record.stack == NONE && !record.has(record::note::HALF_OPEN),
+            asleep: record.kind == Kind::Direct
+                && record.stack == NONE
+                && !record.has(record::note::HALF_OPEN),
             bytes_in: live.map_or(record.bytes_in, |flow| flow.bytes_in),
             bytes_out: live.map_or(record.bytes_out, |flow| flow.bytes_out),
         }

@@ -12,6 +12,8 @@ pub struct Faults {
     pub duplicate: u64,
     pub corrupt: u64,
     pub reorder: u64,
+    /// That a run of up to ten is lost.
+    pub burst: u64,
     /// Microseconds each packet takes, and as much again at most where it is reordered.
     pub delay: u64,
 }
@@ -46,19 +48,30 @@ impl Rng {
 pub struct Link {
     pub faults: Faults,
     rng: Rng,
-    queue: BinaryHeap<Reverse<(u64, u64, Vec<u8>)>>,
+    waiting: BinaryHeap<Reverse<(u64, u64, Vec<u8>)>>,
     count: u64,
     pub cut: bool,
+    /// The most packets underway at a time; 0 for any number.
+    pub queue: usize,
+    /// How many more of a run will be lost.
+    run: u64,
 }
 
 impl Link {
     pub fn new(faults: Faults, seed: u64) -> Self {
-        Self { faults, rng: Rng(seed), queue: BinaryHeap::new(), count: 0, cut: false }
+        Self { faults, rng: Rng(seed), waiting: BinaryHeap::new(), count: 0, cut: false, queue: 0, run: 0 }
     }
 
     pub fn send(&mut self, now: u64, mut packet: Vec<u8>) {
         let f = self.faults;
-        if self.cut || self.rng.chance(f.loss) {
+        if self.run == 0 && f.burst > 0 && self.rng.chance(f.burst) {
+            self.run = 1 + self.rng.below(10);
+        }
+        if self.run > 0 {
+            self.run -= 1;
+            return;
+        }
+        if self.cut || self.rng.chance(f.loss) || self.queue > 0 && self.waiting.len() >= self.queue {
             return;
         }
         if self.rng.chance(f.duplicate) {
@@ -74,19 +87,19 @@ impl Link {
 
     fn file(&mut self, at: u64, packet: Vec<u8>) {
         self.count += 1;
-        self.queue.push(Reverse((at, self.count, packet)));
+        self.waiting.push(Reverse((at, self.count, packet)));
     }
 
     pub fn due(&mut self, now: u64) -> Vec<Vec<u8>> {
         let mut due = vec![];
-        while self.queue.peek().is_some_and(|Reverse((at, ..))| *at <= now) {
-            due.extend(self.queue.pop().map(|Reverse((_, _, packet))| packet));
+        while self.waiting.peek().is_some_and(|Reverse((at, ..))| *at <= now) {
+            due.extend(self.waiting.pop().map(|Reverse((_, _, packet))| packet));
         }
         due
     }
 
     pub fn next(&self) -> Option<u64> {
-        self.queue.peek().map(|Reverse((at, ..))| *at)
+        self.waiting.peek().map(|Reverse((at, ..))| *at)
     }
 }
 

@@ -42,6 +42,8 @@ pub struct World {
     /// Packets handed to the engine.
     pub given: u64,
     pub known: RxChecksum,
+    /// The client's SYN does not say that it knows SACK.
+    pub without_sack: bool,
     next_port: u16,
 }
 
@@ -72,6 +74,7 @@ impl World {
             down: Link::new(Faults::default(), 2),
             given: 0,
             known: RxChecksum::default(),
+            without_sack: false,
             next_port: 20_000,
         }
     }
@@ -153,7 +156,10 @@ impl World {
             self.pipe.rx.push_back(packet);
         }
         self.interface.poll(clock, &mut self.pipe, &mut self.sockets);
-        for packet in self.pipe.tx.drain(..) {
+        for mut packet in self.pipe.tx.drain(..) {
+            if self.without_sack {
+                wire::hide_sack(&mut packet);
+            }
             self.up.send(self.now, packet);
         }
         for packet in self.up.due(self.now) {

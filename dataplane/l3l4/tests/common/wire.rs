@@ -173,3 +173,33 @@ pub fn verifies(packet: &[u8]) -> bool {
         other => panic!("protocol {other}"),
     }
 }
+
+/// Takes the SACK-permitted option out of a SYN.
+pub fn hide_sack(packet: &mut [u8]) {
+    let l3 = if packet[0] >> 4 == 4 { 20 } else { 40 };
+    if packet[l3 + 13] & SYN == 0 {
+        return;
+    }
+    let end = l3 + usize::from(packet[l3 + 12] >> 4) * 4;
+    let mut at = l3 + 20;
+    while at + 1 < end && packet[at] != 0 {
+        match packet[at] {
+            1 => at += 1,
+            4 => {
+                packet[at..at + 2].fill(1);
+                at += 2;
+            }
+            _ => at += usize::from(packet[at + 1]),
+        }
+    }
+    packet[l3 + 16..l3 + 18].fill(0);
+    let address = |at: usize| {
+        if l3 == 20 {
+            IpAddr::from(<[u8; 4]>::try_from(&packet[12 + 4 * at..16 + 4 * at]).unwrap())
+        } else {
+            IpAddr::from(<[u8; 16]>::try_from(&packet[8 + 16 * at..24 + 16 * at]).unwrap())
+        }
+    };
+    let sum = checksum::segment(Addr::from(address(0)), Addr::from(address(1)), Protocol::TCP, &packet[l3..]);
+    packet[l3 + 16..l3 + 18].copy_from_slice(&sum.to_be_bytes());
+}

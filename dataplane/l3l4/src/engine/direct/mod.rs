@@ -151,7 +151,7 @@ impl<B> L3l4<B> {
         // What the SYN-ACK said unscaled.
         record.window = (u32::from(record.window).div_ceil(1 << record.rcv_shift)) as u16;
         if record.tries == 0 {
-            record.rto = retransmission_timeout(record.rto, now.since(record.opened));
+            record.rtt = round_trip(record.rtt, now.since(record.opened));
         }
         record.tries = 0;
         self.half_open -= 1;
@@ -283,7 +283,7 @@ impl<B> L3l4<B> {
         }
         if record.tries == 0 {
             // What was sent again measures nothing (RFC 6298 section 3).
-            record.rto = retransmission_timeout(record.rto, now.since(under.sent_at));
+            record.rtt = round_trip(record.rtt, now.since(under.sent_at));
         }
         record.tries = 0;
         self.held.release(record.stack);
@@ -320,17 +320,12 @@ fn record_is_over(notes: u8) -> bool {
     notes & (note::FIN_IN | note::FIN_OUT) == note::FIN_IN | note::FIN_OUT
 }
 
-/// The timeout after a round trip that took `measured`: three times that, as RFC 6298 section 2.2 has it of a first
-/// one. It rises at once and falls by an eighth, so that one quick exchange does not undo what slow ones have taught.
+/// The round-trip time after one that took `measured`. It rises at once and falls by an eighth, so that one quick
+/// exchange does not undo what slow ones have taught.
 #[inline]
-fn retransmission_timeout(known: u16, measured: Duration) -> u16 {
-    const SHORTEST: u64 = SHORTEST_RTO.as_millis() as u64;
-    let micros = measured.as_micros() as u64;
-    if micros * 3 <= SHORTEST * 1000 && u64::from(known) <= SHORTEST {
-        return SHORTEST as u16;
-    }
-    let slow = u64::from(known) - u64::from(known) / 8;
-    (micros * 3 / 1000).max(slow).clamp(SHORTEST, 60_000) as u16
+fn round_trip(known: u16, measured: Duration) -> u16 {
+    let sixteenths = (measured.as_micros() as u64 * 2 / 125).clamp(1, u64::from(u16::MAX)) as u16;
+    sixteenths.max(known - known / 8)
 }
 
 #[cfg(test)]
@@ -338,13 +333,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_timeout_rises_at_once_and_falls_slowly() {
+    fn the_round_trip_time_rises_at_once_and_falls_slowly() {
         let ms = Duration::from_millis;
-        assert_eq!(retransmission_timeout(0, ms(0)), 200);
-        assert_eq!(retransmission_timeout(0, ms(100)), 300);
-        assert_eq!(retransmission_timeout(300, ms(500)), 1500);
-        assert_eq!(retransmission_timeout(1500, ms(10)), 1313);
-        assert_eq!(retransmission_timeout(210, ms(1)), 200);
-        assert_eq!(retransmission_timeout(0, ms(3_600_000)), 60_000);
+        assert_eq!(round_trip(0, ms(0)), 1);
+        assert_eq!(round_trip(0, ms(100)), 1600);
+        assert_eq!(round_trip(1600, ms(500)), 8000);
+        assert_eq!(round_trip(8000, ms(10)), 7000);
+        assert_eq!(round_trip(7, ms(0)), 7);
+        assert_eq!(round_trip(0, ms(3_600_000)), u16::MAX);
     }
 }

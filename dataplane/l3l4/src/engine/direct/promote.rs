@@ -1,7 +1,7 @@
 //! A direct connection gets a stack, because something has happened that its record is not enough for.
 //!
-//! Invariant: the stack stands where the connection stood: what was held is in its transmit ring, to be sent (again)
-//! from the oldest unacknowledged byte on, and what either side has closed is closed.
+//! Invariant: the stack stands where the connection stood: what was held is in its transmit ring, what of it is on its
+//! way is known to the recovery, and what either side has closed is closed.
 
 use super::super::L3l4;
 use crate::callbacks::Callbacks;
@@ -29,8 +29,13 @@ impl<B> L3l4<B> {
             return None;
         };
         self.counters.tcp_woken += 1;
-        let Self { slots, flows, held, .. } = self;
+        let Self { slots, flows, held, recovery, .. } = self;
         let flow = &mut flows[stack as usize];
+        if recovery.is_on() && flow.snd_nxt != highest {
+            // What is on its way is known, so the stack will not be let to send it again for nothing.
+            let sent_at = held.under(slot).sent_at;
+            flow.sender.sent(recovery, sent_at, highest);
+        }
         flow.snd_nxt = highest;
         if notes & record::note::WANTS_ROOM != 0 {
             flow.notes |= note::WANTS_ROOM;

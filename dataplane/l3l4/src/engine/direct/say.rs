@@ -5,7 +5,7 @@
 
 use super::super::L3l4;
 use super::super::egress::{Outlet, post};
-use super::record_is_over;
+use super::{SHORTEST_RTO, record_is_over};
 use crate::callbacks::{Callbacks, CloseReason};
 use crate::flow::seq_lt;
 use crate::packet::flags;
@@ -126,7 +126,8 @@ impl<B> L3l4<B> {
             let (key, ack, window) = (&record.key, record.rcv_nxt, record.window);
             let seq = record.snd_una.wrapping_add(sent as u32);
             let outlet = Outlet { spare, counters, link, flow: Some(id), on: record.key.link };
-            if !post(cb, outlet, |room| reply::segment_with(room, key, seq, ack, control, window, &[], data)) {
+            if !post(cb, outlet, |room| reply::segment_with(room, key, seq, ack, control, window, &[], data))
+            {
                 complete = false;
                 break;
             }
@@ -151,9 +152,13 @@ impl<B> L3l4<B> {
     }
 }
 
-/// How long what was sent now may take to be acknowledged before it is sent again.
+/// How long what was sent now may take to be acknowledged before it is sent again: three round trips, as after the
+/// first measurement of RFC 6298 section 2.2.
+#[inline]
 pub(super) fn timeout(record: &Record) -> Duration {
-    let once = if record.rto == 0 { INITIAL_RTO } else { Duration::from_millis(u64::from(record.rto)) };
+    // The longest that can be said is twelve seconds.
+    let measured = Duration::from_micros(u64::from(record.rtt) * 125 / 2 * 3);
+    let once = if record.rtt == 0 { INITIAL_RTO } else { measured.max(SHORTEST_RTO) };
     if record.tries == 0 { once } else { (once * (1 << record.tries.min(8))).min(LONGEST_RTO) }
 }
 
