@@ -54,6 +54,7 @@
 mod builder;
 mod callbacks;
 pub mod checksum;
+mod compose;
 mod conn;
 mod cookie;
 mod counters;

@@ -140,8 +140,7 @@ pub fn parse(packet: &[u8], link: u32, known: RxChecksum) -> Result<Parsed, Drop
 /// The reason for which the packet must be dropped.
 #[inline]
 pub fn read(packet: &[u8], link: u32, known: RxChecksum, headers: &mut Headers) -> Result<Class, DropReason> {
-    if let Some(plain) = plain::read(packet, link, known) {
-        *headers = plain;
+    if plain::read(packet, link, known, headers) {
         return Ok(Class::Whole);
     }
     read_long(packet, link, known, headers)

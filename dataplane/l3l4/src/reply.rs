@@ -4,6 +4,7 @@
 //! one host (RFC 1122 section 3.2.2), and each kind has its own rate limit, kept by the caller.
 
 use crate::checksum;
+use crate::compose::Segment;
 use crate::key::{FlowKey, Protocol};
 use crate::packet::{Headers, flags};
 use crate::record::option;
@@ -26,18 +27,6 @@ pub(crate) fn ip_header(buffer: &mut [u8], key: &FlowKey, protocol: Protocol, pa
         buffer[24..40].copy_from_slice(&key.remote.octets());
         40
     }
-}
-
-/// Writes a segment without options or data; returns the packet's length and that of its IP header.
-pub(crate) fn segment(
-    buffer: &mut [u8],
-    key: &FlowKey,
-    seq: u32,
-    ack: u32,
-    control: u8,
-    window: u16,
-) -> (usize, usize) {
-    segment_with(buffer, key, seq, ack, control, window, &[], &[])
 }
 
 /// The options of a SYN or SYN-ACK of ours.
@@ -70,32 +59,21 @@ impl SynOptions {
     }
 }
 
-/// The same with options, whose length is a multiple of four, and data.
-#[allow(clippy::too_many_arguments, reason = "the fields of a header")]
-#[inline]
-pub(crate) fn segment_with(
-    buffer: &mut [u8],
-    key: &FlowKey,
-    seq: u32,
-    ack: u32,
-    control: u8,
-    window: u16,
-    options: &[u8],
-    data: &[u8],
-) -> (usize, usize) {
-    let header_len = 20 + options.len();
-    let l3_len = ip_header(buffer, key, Protocol::TCP, header_len + data.len());
+/// Writes a segment, checksums left out; returns the packet's length and that of its IP header.
+pub(crate) fn segment(buffer: &mut [u8], key: &FlowKey, s: &Segment<'_>) -> (usize, usize) {
+    let header_len = 20 + s.options.len();
+    let l3_len = ip_header(buffer, key, Protocol::TCP, header_len + s.data.len());
     let (tcp, rest) = buffer[l3_len..].split_at_mut(header_len);
     tcp[0..2].copy_from_slice(&key.local_port.to_be_bytes());
     tcp[2..4].copy_from_slice(&key.remote_port.to_be_bytes());
-    tcp[4..8].copy_from_slice(&seq.to_be_bytes());
-    tcp[8..12].copy_from_slice(&ack.to_be_bytes());
-    tcp[12..14].copy_from_slice(&[(header_len as u8) << 2, control]);
-    tcp[14..16].copy_from_slice(&window.to_be_bytes());
+    tcp[4..8].copy_from_slice(&s.seq.to_be_bytes());
+    tcp[8..12].copy_from_slice(&s.ack.to_be_bytes());
+    tcp[12..14].copy_from_slice(&[(header_len as u8) << 2, s.control]);
+    tcp[14..16].copy_from_slice(&s.window.to_be_bytes());
     tcp[16..20].fill(0);
-    tcp[20..].copy_from_slice(options);
-    rest[..data.len()].copy_from_slice(data);
-    (l3_len + header_len + data.len(), l3_len)
+    tcp[20..].copy_from_slice(s.options);
+    rest[..s.data.len()].copy_from_slice(s.data);
+    (l3_len + header_len + s.data.len(), l3_len)
 }
 
 /// Numbers of the RST that answers a segment nobody expects (RFC 9293 section 3.10.7.1).

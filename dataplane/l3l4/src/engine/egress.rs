@@ -4,8 +4,9 @@ use super::recover::resend;
 use super::{L3l4, LinkState};
 use crate::builder::Link;
 use crate::callbacks::{Callbacks, CloseReason, TxMeta};
+use crate::compose::{self, Segment};
 use crate::counters::Counters;
-use crate::device::{Core, OnePacket, TxChecksum, finish, reserve};
+use crate::device::{Core, OnePacket, TxChecksum, reserve};
 use crate::flow::note;
 use crate::key::{FlowId, FlowKey, Protocol};
 use crate::packet::{Headers, flags};
@@ -210,7 +211,8 @@ impl<B> L3l4<B> {
         }
         let (key, id, seq, ack) = (flow.key, flow.id, flow.bare_ack_seq(), flow.rcv_nxt);
         let window = (flow.edge.wrapping_sub(ack) >> flow.rcv_shift).min(0xffff) as u16;
-        self.emit(cb, &key, Some(id), |room| reply::segment(room, &key, seq, ack, flags::ACK, window))
+        let bare = Segment { seq, ack, control: flags::ACK, window, ..Segment::default() };
+        self.emit(cb, &key, Some(id), &bare)
     }
 
     /// Sends a bare ACK for a connection without a stack; false where no buffer was left.
@@ -219,7 +221,8 @@ impl<B> L3l4<B> {
         let record = &self.records[index as usize];
         let (key, seq, ack, window) = (record.key, record.snd_nxt, record.rcv_nxt, record.window);
         // It answers the packet at hand, so it goes back where that came from.
-        self.emit(cb, &key, None, |room| reply::segment(room, &key, seq, ack, flags::ACK, window))
+        let bare = Segment { seq, ack, control: flags::ACK, window, ..Segment::default() };
+        self.emit(cb, &key, None, &bare)
     }
 
     /// Answers a segment that belongs to no connection with an RST, if the limit allows.
@@ -230,7 +233,7 @@ impl<B> L3l4<B> {
             return;
         }
         let (seq, ack, control) = reply::rst_numbers(h);
-        if self.emit(cb, &h.key, None, |room| reply::segment(room, &h.key, seq, ack, control, 0)) {
+        if self.emit(cb, &h.key, None, &Segment { seq, ack, control, ..Segment::default() }) {
             self.counters.rst_sent += 1;
         }
     }
@@ -273,11 +276,11 @@ impl<B> L3l4<B> {
         cb: &mut C,
         key: &FlowKey,
         flow: Option<FlowId>,
-        write: impl FnOnce(&mut [u8]) -> (usize, usize),
+        segment: &Segment<'_>,
     ) -> bool {
         let Self { links, spare, counters, .. } = self;
         let link = &links[key.port_index()];
-        post(cb, Outlet { spare, counters, link, flow, on: key.link }, write)
+        post(cb, Outlet { spare, counters, link, flow, key }, segment)
     }
 
     /// Ends a connection with an RST at the next turn.
@@ -301,27 +304,19 @@ pub(super) struct Outlet<'a, B> {
     pub(super) link: &'a LinkState,
     /// Whose it is; without, it goes back where the packet at hand came from.
     pub(super) flow: Option<FlowId>,
-    /// The link by its number.
-    pub(super) on: u32,
+    pub(super) key: &'a FlowKey,
 }
 
-/// Writes a segment into a fresh buffer and sends it; false where no buffer was left. `write` returns the packet's
-/// length and that of its IP header.
+/// Writes a segment into a fresh buffer and sends it; false where no buffer was left.
 #[inline]
-pub(super) fn post<C: Callbacks>(
-    cb: &mut C,
-    outlet: Outlet<'_, C::Buffer>,
-    write: impl FnOnce(&mut [u8]) -> (usize, usize),
-) -> bool {
-    let Outlet { spare, counters, link, flow, on } = outlet;
+pub(super) fn post<C: Callbacks>(cb: &mut C, outlet: Outlet<'_, C::Buffer>, segment: &Segment<'_>) -> bool {
+    let Outlet { spare, counters, link, flow, key } = outlet;
     let Some(mut buffer) = reserve(cb, spare, counters, link.mtu) else { return false };
-    let room = cb.l3_tx_buffer_mut(&mut buffer);
-    let (len, l3_len) = write(room);
-    finish(&mut room[..len], l3_len, Protocol::TCP, link.checksum);
+    let (len, l3_len) = compose::segment(cb.l3_tx_buffer_mut(&mut buffer), key, segment, link.checksum);
     counters.tx_packets += 1;
     let meta = TxMeta {
         flow,
-        link: on,
+        link: key.link,
         len,
         l3_len,
         v4: l3_len == 20,

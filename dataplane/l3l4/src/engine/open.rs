@@ -8,6 +8,7 @@ use super::sleep::NO_STACK;
 use super::{L3l4, recover};
 use crate::builder::SynCookies;
 use crate::callbacks::{Callbacks, Verdict as Admission};
+use crate::compose::Segment;
 use crate::cookie::{EPOCH, Offer};
 use crate::device::{Core, OnePacket};
 use crate::drop::DropReason;
@@ -172,9 +173,8 @@ impl<B> L3l4<B> {
         let options = reply::SynOptions::new(if h.sack { option::SACK } else { 0 }, mss, 0);
         let (window, ack) = (self.rx_ring.min(0xffff) as u16, h.seq.wrapping_add(1));
         let control = flags::SYN | flags::ACK;
-        if !self.emit(cb, &h.key, None, |room| {
-            reply::segment_with(room, &h.key, isn, ack, control, window, options.bytes(), &[])
-        }) {
+        let syn_ack = Segment { seq: isn, ack, control, window, options: options.bytes(), data: &[] };
+        if !self.emit(cb, &h.key, None, &syn_ack) {
             return Err(DropReason::NoBuffer);
         }
         self.cookies_until = now + 2 * EPOCH;

@@ -2,8 +2,9 @@
 
 use super::{L3l4, recover};
 use crate::callbacks::{Callbacks, CloseReason, TxMeta, Verdict as Admission};
+use crate::compose;
 use crate::conn::{Conn, Datagram, On};
-use crate::device::{Core, OnePacket, TxChecksum, finish, reserve};
+use crate::device::{Core, OnePacket, TxChecksum, reserve};
 use crate::drop::DropReason;
 use crate::extension;
 use crate::flow::{Flow, note, seq_lt};
@@ -11,7 +12,7 @@ use crate::guard::{self, Verdict};
 use crate::key::{FlowKey, Protocol};
 use crate::packet::{self, Class, Headers, RxChecksum, flags};
 use crate::record::Kind;
-use crate::reply::{self, Unreachable};
+use crate::reply::Unreachable;
 use crate::slots::socket;
 use crate::time::Instant;
 use smoltcp::iface::PollIngressSingleResult;
@@ -340,8 +341,7 @@ impl<B> L3l4<B> {
         };
         flow.bytes_out += len as u64;
         let room = cb.l3_tx_buffer_mut(&mut buffer);
-        let (end, l3_len) = reply::datagram(room, &flow.key, len);
-        finish(&mut room[..end], l3_len, Protocol::UDP, link.checksum);
+        let (end, l3_len) = compose::datagram(room, &flow.key, len, link.checksum);
         counters.tx_packets += 1;
         let meta = TxMeta {
             flow: Some(id),

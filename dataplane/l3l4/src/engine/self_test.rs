@@ -3,6 +3,7 @@
 use super::L3l4;
 use crate::builder::{BuildError, Builder, Limits, Link, SynCookies};
 use crate::callbacks::{Callbacks, CloseReason, TxMeta, Verdict};
+use crate::compose::Segment;
 use crate::conn::{Conn, Datagram};
 use crate::device::TxChecksum;
 use crate::isn::Isn;
@@ -66,7 +67,8 @@ pub(crate) fn self_test(builder: &Builder) -> Result<(), BuildError> {
     };
     let inward = FlowKey { remote: peer, local: us, remote_port: 40_000, local_port: 7, ..outward };
     let mut syn = [0u8; 40];
-    reply::segment(&mut syn, &outward, 1, 0, flags::SYN, 4096);
+    let numbers = Segment { seq: 1, control: flags::SYN, window: 4096, ..Segment::default() };
+    reply::segment(&mut syn, &outward, &numbers);
     let mut probe = Probe(None);
     let wanted = {
         let mut key = [0; 16];

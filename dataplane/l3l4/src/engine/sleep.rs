@@ -11,6 +11,7 @@
 
 use super::{L3l4, recover};
 use crate::callbacks::Callbacks;
+use crate::compose::Segment;
 use crate::drop::DropReason;
 use crate::flow::note;
 use crate::isn;
@@ -133,9 +134,8 @@ impl<B> L3l4<B> {
         let record = &self.records[index as usize];
         let (key, seq, ack) = (record.key, record.snd_nxt, record.rcv_nxt);
         let control = flags::RST | flags::ACK;
-        let sent = self.emit(cb, &key, Some(self.records[index as usize].id(index)), |room| {
-            reply::segment(room, &key, seq, ack, control, 0)
-        });
+        let (id, rst) = (record.id(index), Segment { seq, ack, control, ..Segment::default() });
+        let sent = self.emit(cb, &key, Some(id), &rst);
         self.counters.rst_sent += u64::from(sent);
         sent
     }
@@ -174,7 +174,8 @@ impl Synthetic {
             ..*key
         };
         let mut bytes = [0; SCRATCH];
-        let (len, _) = reply::segment_with(&mut bytes, &inward, seq, ack, control, window, options, &[]);
+        let (len, _) =
+            reply::segment(&mut bytes, &inward, &Segment { seq, ack, control, window, options, data: &[] });
         Self { bytes, len }
     }
 }

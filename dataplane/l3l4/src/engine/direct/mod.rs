@@ -41,15 +41,23 @@ impl<B> L3l4<B> {
         index: u32,
     ) -> Result<Option<u32>, DropReason> {
         let record = &self.records[index as usize];
-        let expected = h.flags & (flags::SYN | flags::RST | flags::FIN | flags::ACK) == flags::ACK
-            && record.notes & note::STATE == 0
+        let expected = h.flags & (flags::SYN | flags::RST | flags::ACK) == flags::ACK
             && h.seq == record.rcv_nxt
             && h.ack.wrapping_sub(record.snd_una) <= record.snd_nxt.wrapping_sub(record.snd_una)
-            && h.payload_len() as u32 <= record.window_bytes();
-        if expected {
-            return self.accept(cb, now, packet, h, index, false);
+            && h.payload_len() as u32 <= record.window_bytes()
+            // Behind a FIN there is nothing, and the handshake's last segment acknowledges our SYN.
+            && (record.notes & note::STATE == 0
+                || !record.has(note::ABORT)
+                    && (!record.has(note::FIN_IN) || h.segment_len() == 0)
+                    && (!record.has(note::HALF_OPEN) || h.ack == record.snd_nxt));
+        if !expected {
+            return self.judge(cb, now, packet, h, index);
         }
-        self.judge(cb, now, packet, h, index)
+        let fresh = record.has(note::HALF_OPEN);
+        if fresh {
+            self.establish(now, index);
+        }
+        self.accept(cb, now, packet, h, index, fresh)
     }
 
     /// A segment that is not the next one of an established connection.

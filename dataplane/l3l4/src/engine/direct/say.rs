@@ -7,6 +7,7 @@ use super::super::L3l4;
 use super::super::egress::{Outlet, post};
 use super::{SHORTEST_RTO, record_is_over};
 use crate::callbacks::{Callbacks, CloseReason};
+use crate::compose::Segment;
 use crate::flow::seq_lt;
 use crate::packet::flags;
 use crate::record::{Kind, NONE, Record, note};
@@ -73,12 +74,15 @@ impl<B> L3l4<B> {
         let link = &links[record.key.port_index()];
         let mss = (link.mtu - if record.key.local.is_v4() { 40 } else { 60 }) as u16;
         let offer = reply::SynOptions::new(record.options, mss, record.rcv_shift);
-        let (key, seq, ack) = (&record.key, record.snd_una, record.rcv_nxt);
-        let outlet = Outlet { spare, counters, link, flow: Some(record.id(index)), on: record.key.link };
-        post(cb, outlet, |room| {
-            let control = flags::SYN | flags::ACK;
-            reply::segment_with(room, key, seq, ack, control, record.window, offer.bytes(), &[])
-        })
+        let segment = Segment {
+            seq: record.snd_una,
+            ack: record.rcv_nxt,
+            control: flags::SYN | flags::ACK,
+            window: record.window,
+            options: offer.bytes(),
+            data: &[],
+        };
+        post(cb, Outlet { spare, counters, link, flow: Some(record.id(index)), key: &record.key }, &segment)
     }
 
     fn say_ack<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, index: u32) -> bool {
@@ -86,9 +90,14 @@ impl<B> L3l4<B> {
         let record = &mut records[index as usize];
         record.window = whole_window(*rx_ring, record.rcv_shift);
         let link = &links[record.key.port_index()];
-        let (key, seq, ack) = (&record.key, record.snd_nxt, record.rcv_nxt);
-        let outlet = Outlet { spare, counters, link, flow: Some(record.id(index)), on: record.key.link };
-        post(cb, outlet, |room| reply::segment(room, key, seq, ack, flags::ACK, record.window))
+        let bare = Segment {
+            seq: record.snd_nxt,
+            ack: record.rcv_nxt,
+            control: flags::ACK,
+            window: record.window,
+            ..Segment::default()
+        };
+        post(cb, Outlet { spare, counters, link, flow: Some(record.id(index)), key: &record.key }, &bare)
     }
 
     /// Sends what is held and has not gone out yet, or an acknowledgment where that is nothing.
@@ -123,11 +132,10 @@ impl<B> L3l4<B> {
                 control |= if data.is_empty() { 0 } else { flags::PSH };
                 control |= if closing { flags::FIN } else { 0 };
             }
-            let (key, ack, window) = (&record.key, record.rcv_nxt, record.window);
             let seq = record.snd_una.wrapping_add(sent as u32);
-            let outlet = Outlet { spare, counters, link, flow: Some(id), on: record.key.link };
-            if !post(cb, outlet, |room| reply::segment_with(room, key, seq, ack, control, window, &[], data))
-            {
+            let (ack, window) = (record.rcv_nxt, record.window);
+            let segment = Segment { seq, ack, control, window, options: &[], data };
+            if !post(cb, Outlet { spare, counters, link, flow: Some(id), key: &record.key }, &segment) {
                 complete = false;
                 break;
             }
