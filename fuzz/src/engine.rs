@@ -175,6 +175,7 @@ impl Play {
             .limits(LIMITS)
             .tcp_buffer_size(buffers[usize::from(setup.buffer) % 4])
             .syn_cookies(cookies[usize::from(setup.cookies) % 4])
+            .direct(setup.cookies & 4 == 0)
             .tcp_sleep_after(setup.naps.then_some(Duration::from_secs(1)))
             .tcp_idle_timeout(Duration::from_secs(600))
             .tcp_halfopen_idle_timeout(Duration::from_secs(600));

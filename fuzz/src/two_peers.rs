@@ -40,6 +40,7 @@ pub fn run(data: &[u8]) {
     let builder = builder()
         .limits(Limits { flows: 8, udp_flows: 1, half_open: 4, ..Limits::default() })
         .tcp_buffer_size(buffers[usize::from(setup.buffer) % 4])
+        .direct(setup.buffer & 4 == 0)
         .syn_cookies(if setup.cookies { l3l4::SynCookies::Always } else { l3l4::SynCookies::Auto })
         .tcp_idle_timeout(DAY)
         .tcp_halfopen_idle_timeout(DAY)

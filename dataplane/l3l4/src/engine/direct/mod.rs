@@ -123,7 +123,7 @@ impl<B> L3l4<B> {
         // Old, or ahead of a hole. Its acknowledgment counts all the same.
         let unordered = seq_lt(record.rcv_nxt, end) && more;
         let probe = seq_lt(h.seq, record.rcv_nxt);
-        if !seq_lt(h.ack, record.snd_una) && !(probe && !more) {
+        if (more || !probe) && !seq_lt(h.ack, record.snd_una) {
             record.peer_window = h.window;
         }
         record.last_rx = now;
