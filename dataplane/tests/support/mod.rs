@@ -294,6 +294,7 @@ pub fn settings(devices: &[String]) -> Settings {
         tcp_buffer_size: 16_384,
         tcp_idle_timeout: Duration::from_secs(7200),
         tcp_halfopen_idle_timeout: Duration::from_secs(7200),
+        tcp_direct: true,
         tcp_sleep_after: Some(Duration::from_secs(5)),
         syn_cookies: SynCookies::Auto,
         tcp_user_timeout: Duration::from_secs(120),
