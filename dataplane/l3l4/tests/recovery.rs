@@ -41,9 +41,11 @@ fn engines() -> impl Strategy<Value = Builder> {
         ]),
         prop::sample::select(vec![0usize, 1, 64]),
         1u32..20,
+        any::<bool>(),
     )
-        .prop_map(|(buffer, congestion, boards, initial)| {
+        .prop_map(|(buffer, congestion, boards, initial, direct)| {
             builder()
+                .direct(direct)
                 .limits(common::limits(8))
                 .tcp_buffer_size(buffer)
                 // A peer that backs off to a minute and loses twice is silent for longer than the default.
