@@ -19,7 +19,7 @@ pub(crate) enum Verdict {
         clear_fin: bool,
         cut: u16,
     },
-    /// All of it is old but its acknowledgment: feed that alone, and answer with an ACK.
+    /// Nothing of it can be taken but its acknowledgment: feed that alone, and answer with an ACK.
     FeedAck,
     /// It says nothing new and asks for nothing.
     Stale,
@@ -41,6 +41,7 @@ pub(crate) fn inbound(flow: &Flow, h: &Headers) -> Verdict {
         && !flow.is_half_open()
         && (flow.rcv_shift == 0 || !seq_lt(flow.edge, end))
         && !seq_lt(h.seq, flow.rcv_nxt)
+        && seq_lt(h.seq, flow.edge)
     {
         return Verdict::Feed;
     }
@@ -76,12 +77,17 @@ pub(crate) fn inbound(flow: &Flow, h: &Headers) -> Verdict {
         }
         ack = flow.snd_una;
     }
-    if seq_lt(h.seq, flow.rcv_nxt) && seq_lt(flow.snd_una, ack) && !flow.is_half_open() {
-        // smoltcp looks at nothing of a segment that is old; where both sides send again at once, each would
-        // wait for the other's ACK for ever.
-        let next = end.wrapping_add(u32::from(h.flags & flags::FIN));
-        if !seq_lt(flow.rcv_nxt, next) {
+    if seq_lt(flow.snd_una, ack) && !flow.is_half_open() {
+        // smoltcp looks at nothing of a segment that it has no place for.
+        if finds_no_place(flow, h, end) {
+            // Where both sides send again at once, or probe each other's closed window, each would wait for the
+            // other's ACK for ever.
             return Verdict::FeedAck;
+        }
+        if seq_lt(flow.edge, h.seq) {
+            // No peer sends that. Were it heard by the sender and not by the stack, what it acknowledges would
+            // never be sent again.
+            return Verdict::Challenge(DropReason::TcpOutOfWindow);
         }
     }
     // smoltcp trims what exceeds the window but takes the FIN behind it all the same.
@@ -99,6 +105,18 @@ pub(crate) fn inbound(flow: &Flow, h: &Headers) -> Verdict {
     } else {
         Verdict::FeedWith { ack, clear_fin, cut }
     }
+}
+
+/// Whether smoltcp would refuse a segment that a peer may well send: all of it is old, or begins where the window ends.
+fn finds_no_place(flow: &Flow, h: &Headers, end: u32) -> bool {
+    let closed = flow.edge == flow.rcv_nxt;
+    if seq_lt(h.seq, flow.rcv_nxt) {
+        let next = end.wrapping_add(u32::from(h.flags & flags::FIN));
+        return closed || !seq_lt(flow.rcv_nxt, next);
+    }
+    // Where the window is scaled the peer may know of an edge that rounding has taken back since.
+    let at_edge = h.seq.wrapping_sub(flow.edge) >> flow.rcv_shift == 0;
+    at_edge && (h.seq != flow.rcv_nxt || h.payload_len() > 0)
 }
 
 /// RFC 5961 section 3: an RST closes only where it hits the next expected number exactly.
@@ -202,10 +220,32 @@ mod tests {
             ("old FIN with a new ACK", segment(ACK | FIN, 990, 5100, 9), Verdict::FeedAck),
             ("old and new data with a new ACK", segment(ACK, 990, 5100, 11), Verdict::Feed),
             ("old data", segment(ACK, 990, 5000, 10), Verdict::Feed),
+            ("new ACK at the edge", segment(ACK, 3000, 5100, 0), Verdict::FeedAck),
+            ("new ACK beyond the edge", segment(ACK, 3001, 5100, 0), far),
             ("FIN at the edge", segment(ACK | FIN, 2990, 5000, 10), Verdict::Feed),
         ] {
             assert_eq!(inbound(&flow, &h), wanted, "{what}");
         }
+    }
+
+    /// RFC 9293 section 3.10.7.4: no segment is acceptable then, but valid ACKs are.
+    #[test]
+    fn a_closed_window_lets_acknowledgments_in() {
+        use flags::{ACK, FIN};
+        let flow = Flow { edge: 1000, ..flow() };
+        for (what, h, wanted) in [
+            ("ACK alone", segment(ACK, 1000, 5100, 0), Verdict::Feed),
+            ("FIN", segment(ACK | FIN, 1000, 5100, 0), Verdict::Feed),
+            ("a probe", segment(ACK, 1000, 5100, 1), Verdict::FeedAck),
+            ("old and new data", segment(ACK, 990, 5100, 11), Verdict::FeedAck),
+            ("a probe without news", segment(ACK, 1000, 5000, 1), Verdict::Feed),
+        ] {
+            assert_eq!(inbound(&flow, &h), wanted, "{what}");
+        }
+        let rounded = Flow { rcv_shift: 4, ..flow };
+        assert_eq!(inbound(&rounded, &segment(ACK, 1015, 5100, 0)), Verdict::FeedAck, "an edge of before");
+        let far = Verdict::Challenge(DropReason::TcpOutOfWindow);
+        assert_eq!(inbound(&rounded, &segment(ACK, 1016, 5100, 0)), far);
     }
 
     #[test]

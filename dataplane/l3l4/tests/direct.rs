@@ -219,6 +219,25 @@ fn a_small_window_is_for_a_stack() {
     assert_eq!((out.len(), out[0].ack, out[0].data.len()), (1, theirs + 1, 1));
 }
 
+/// What a stack does not offer, because it was told of a smaller window than what is in flight, waits for a timer.
+#[test]
+fn what_was_sent_into_a_larger_window_keeps_nobody_busy() {
+    let mut world = World::new(builder());
+    let (ours, theirs) = world.handshake(&seg(ECHO, SYN, 1, 0).window(3000).options(&[2, 4, 5, 0xb4]));
+    let data = |at: u32, n: usize, window| {
+        seg(ECHO, ACK, theirs + at, ours).window(window).data(&vec![7; n]).build()
+    };
+    for (at, n) in [(0, 952), (952, 1460), (2412, 588)] {
+        assert_eq!(world.exchange(data(at, n, 3000)).len(), 1);
+    }
+    // Both come late; the first has the window that was, the second opens it again.
+    world.exchange(data(0, 952, 952));
+    assert_eq!(world.engine.stack_count(), 1);
+    world.exchange(data(952, 1460, 3000));
+    let next = world.turn().unwrap();
+    assert!(next > world.time(), "nothing is to be done at once");
+}
+
 #[test]
 fn what_is_closed_stays_closed_on_a_stack() {
     let mut world = World::new(builder());

@@ -8,7 +8,7 @@ mod common;
 use common::app::{self, ECHO, FLOOD, MANUAL};
 use common::link::{Faults, Rng};
 use common::transfer::{self, Transfer};
-use common::wire::{ACK, SYN, got, seg};
+use common::wire::{ACK, FIN, SYN, got, seg};
 use common::{World, builder};
 use core::time::Duration;
 use l3l4::{Builder, CongestionControl};
@@ -41,9 +41,11 @@ fn engines() -> impl Strategy<Value = Builder> {
         ]),
         prop::sample::select(vec![0usize, 1, 64]),
         1u32..20,
+        any::<bool>(),
     )
-        .prop_map(|(buffer, congestion, boards, initial)| {
+        .prop_map(|(buffer, congestion, boards, initial, direct)| {
             builder()
+                .direct(direct)
                 .limits(common::limits(8))
                 .tcp_buffer_size(buffer)
                 // A peer that backs off to a minute and loses twice is silent for longer than the default.
@@ -144,6 +146,57 @@ fn a_lost_tail_is_probed_for() {
     let out = world.exchange(seg(MANUAL, ACK, theirs, ours + 1460).options(&sack(ours, &[(2, 3)])).build());
     assert_eq!(starts(&out, ours), [1]);
     assert_eq!(world.engine.counters().tcp_tail_probes, 1);
+}
+
+/// RFC 9293 section 3.10.7.4: where the window is closed no data is taken, but what it acknowledges counts. A peer
+/// whose ACK was lost has nothing but probes to say it again with.
+#[test]
+fn a_probe_of_our_closed_window_acknowledges() {
+    for fin in [0, FIN] {
+        let mut world = World::new(builder().tcp_buffer_size(4096).direct(false));
+        let (ours, theirs) = world.handshake(&seg(MANUAL, SYN, 1, 0));
+        let out = world.exchange(seg(MANUAL, ACK, theirs, ours).data(&[7; 4096]).build());
+        assert_eq!(got(&out[0]).window, 0);
+        let id = world.app.last_id();
+        let room = world.engine.with_conn(id, |conn| conn.room()).unwrap();
+        assert_eq!(world.engine.l4_tx(id, &[8; 500]), Ok(500));
+        world.turn();
+        assert_eq!(world.app.take_out().len(), 1);
+        let probe = seg(MANUAL, fin | ACK, theirs + 4096, ours + 500).data(&[9]);
+        let out = world.exchange(probe.build());
+        assert_eq!((out.len(), got(&out[0]).ack, got(&out[0]).window), (1, theirs + 4096, 0));
+        assert_eq!(world.engine.with_conn(id, |conn| conn.room()), Ok(room));
+    }
+}
+
+/// A peer that has filled our window numbers its ACKs by the window's edge, also while we miss some of it.
+#[test]
+fn an_acknowledgment_at_the_edge_of_our_window_counts() {
+    let mut world = World::new(builder().tcp_buffer_size(4096).direct(false));
+    let (ours, theirs) = world.handshake(&seg(MANUAL, SYN, 1, 0));
+    let id = world.app.last_id();
+    let room = world.engine.with_conn(id, |conn| conn.room()).unwrap();
+    assert_eq!(world.engine.l4_tx(id, &[8; 500]), Ok(500));
+    world.turn();
+    world.app.take_out();
+    world.exchange(seg(MANUAL, ACK, theirs + 1000, ours).data(&[7; 3096]).build());
+    let out = world.exchange(seg(MANUAL, ACK, theirs + 4096, ours + 500).build());
+    assert!(out.is_empty(), "no ACK for an ACK");
+    assert_eq!(world.engine.with_conn(id, |conn| conn.room()), Ok(room));
+}
+
+/// What the stack refuses must not be heard by the sender alone: nobody would send again what was lost.
+#[test]
+fn an_acknowledgment_beyond_our_window_does_not_count() {
+    let (mut world, ours, theirs, out) = sending(&SACK_OK, 14_600);
+    assert_eq!(starts(&out, ours), (0..10).collect::<Vec<_>>());
+    let far = world.give(seg(MANUAL, ACK, theirs + 100_000, ours + 14_600).build());
+    assert_eq!(far, Err(l3l4::DropReason::TcpOutOfWindow));
+    let at = world.turn().unwrap();
+    assert!(at.micros() - world.now < 300_000, "the retransmission timer still runs");
+    world.now = at.micros();
+    world.turn();
+    assert_eq!(world.engine.counters().tcp_retransmits, 1);
 }
 
 proptest! {

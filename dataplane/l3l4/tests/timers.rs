@@ -30,6 +30,20 @@ fn alone(world: &mut World, until: u64) -> Vec<(u64, Vec<u8>)> {
     sent
 }
 
+/// RFC 6298 section 2.5: the wait grows no further than a minute, or a handshake that loses ten takes half an hour.
+#[test]
+fn a_syn_ack_is_sent_again_each_minute_at_least() {
+    for direct in [false, true] {
+        let mut world = World::new(builder().tcp_synack_retries(9).direct(direct));
+        world.give(seg(ECHO, SYN, 1, 0).build()).unwrap();
+        let start = world.now;
+        let sent = alone(&mut world, start + 900_000_000);
+        let gaps: Vec<_> = sent.windows(2).map(|w| (w[1].0 - w[0].0) / 1_000_000).collect();
+        assert_eq!(gaps, [1, 2, 4, 8, 16, 32, 60, 60, 60], "direct: {direct}");
+        assert_eq!(world.engine.flow_count(), 0);
+    }
+}
+
 #[test]
 fn a_syn_ack_is_sent_again_and_given_up() {
     let mut world = World::new(builder().tcp_synack_retries(3));

@@ -136,15 +136,17 @@ pub(super) fn resend<C: Callbacks>(
         let (flow, shared) = (&mut *device.core.flow, &mut *device.core.recovery);
         let Some(clock) = flow.sender.clock(shared, now, flow.pos) else { return false };
         *left -= 1;
+        let so_far = device.core.counters.tx_packets;
         if interface.poll_egress(clock.smoltcp(), device, set) == PollResult::None {
             if fruitless {
-                // Twice in a row: the retransmission timer will try again.
+                // Twice, and nothing has left: the retransmission timer will try again.
                 return false;
             }
             fruitless = true;
             // It is not where it was believed to be: have it fall back.
             device.core.flow.pos = device.core.flow.snd_nxt;
-        } else {
+        } else if device.core.counters.tx_packets != so_far {
+            // To offer what is not lost, and so does not leave, is no fruit.
             fruitless = false;
         }
     }

@@ -129,7 +129,8 @@ impl<B> L3l4<B> {
             }
             Verdict::FeedAck => {
                 end = guard::reduce(packet, h, flow.rcv_nxt);
-                owes_ack = true;
+                // But no ACK for an ACK: two that stand at each other's edge would never end.
+                owes_ack = h.segment_len() > 0 || seq_lt(h.seq, flow.rcv_nxt);
             }
             Verdict::Stale => return Ok(()),
             Verdict::Drop(reason) => return Err(reason),

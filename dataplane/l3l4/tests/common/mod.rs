@@ -44,6 +44,7 @@ pub struct World {
     pub known: RxChecksum,
     /// The client's SYN does not say that it knows SACK.
     pub without_sack: bool,
+    said: wire::Said,
     next_port: u16,
 }
 
@@ -75,6 +76,7 @@ impl World {
             given: 0,
             known: RxChecksum::default(),
             without_sack: false,
+            said: wire::Said::new(),
             next_port: 20_000,
         }
     }
@@ -160,6 +162,7 @@ impl World {
             if self.without_sack {
                 wire::hide_sack(&mut packet);
             }
+            wire::mend_keepalive(&mut packet, &mut self.said);
             self.up.send(self.now, packet);
         }
         for packet in self.up.due(self.now) {

@@ -2,6 +2,7 @@
 
 use l3l4::checksum;
 use l3l4::{Addr, Protocol};
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 pub const FIN: u8 = 1;
@@ -192,6 +193,33 @@ pub fn hide_sack(packet: &mut [u8]) {
             _ => at += usize::from(packet[at + 1]),
         }
     }
+    seal(packet, l3);
+}
+
+/// What a client connection, by its port, last said: acknowledgment number and window field.
+pub type Said = HashMap<u16, ([u8; 4], [u8; 2])>;
+
+/// smoltcp forgets what window a keepalive of its told; of a segment that fills it, it then cuts the end away but
+/// takes the FIN behind. So a keepalive says again what was said before.
+pub fn mend_keepalive(packet: &mut [u8], said: &mut Said) {
+    let (l3, protocol) = if packet[0] >> 4 == 4 { (20, packet[9]) } else { (40, packet[6]) };
+    if protocol != 6 {
+        return;
+    }
+    let data = l3 + usize::from(packet[l3 + 12] >> 4) * 4;
+    let port = u16::from_be_bytes([packet[l3], packet[l3 + 1]]);
+    let ack: [u8; 4] = packet[l3 + 8..l3 + 12].try_into().unwrap();
+    match said.get(&port) {
+        Some((last, window)) if packet[data..] == [0] && packet[l3 + 13] == ACK && ack == *last => {
+            packet[l3 + 14..l3 + 16].copy_from_slice(window);
+            seal(packet, l3);
+        }
+        _ => _ = said.insert(port, (ack, packet[l3 + 14..l3 + 16].try_into().unwrap())),
+    }
+}
+
+/// Puts the checksum of a TCP segment right.
+fn seal(packet: &mut [u8], l3: usize) {
     packet[l3 + 16..l3 + 18].fill(0);
     let address = |at: usize| {
         if l3 == 20 {

@@ -18,7 +18,7 @@ use core::time::Duration;
 /// The retransmission timeout before anything was measured (RFC 6298 section 2.1).
 const INITIAL_RTO: Duration = Duration::from_secs(1);
 /// Nothing waits longer to be sent again (RFC 6298 section 2.5).
-const LONGEST_RTO: Duration = Duration::from_secs(60);
+pub(super) const LONGEST_RTO: Duration = Duration::from_secs(60);
 
 impl<B> L3l4<B> {
     /// Lets those speak that are marked.

@@ -4,7 +4,7 @@
 //! been idle for too long.
 
 use super::super::L3l4;
-use super::say::timeout;
+use super::say::{LONGEST_RTO, timeout};
 use crate::callbacks::{Callbacks, CloseReason};
 use crate::record::{NONE, note};
 use crate::time::Instant;
@@ -47,8 +47,10 @@ impl<B> L3l4<B> {
     fn fire_half_open<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
         let record = &mut self.records[index as usize];
         let end = record.opened + self.timeouts.half_open;
-        // One second after the first, two after the second, and so on.
-        let due = |tries: u8| Duration::from_secs((2 << tries.min(16)) - 1);
+        // One second after the first, two after the second, up to 32 after the sixth; then each minute.
+        let due = |tries: u8| {
+            Duration::from_secs((2 << tries.min(5)) - 1) + LONGEST_RTO * u32::from(tries.saturating_sub(5))
+        };
         let mut again = record.opened + due(record.tries);
         if now >= again {
             if record.tries >= self.synack_retries {
