@@ -32,7 +32,8 @@ fn a_port_that_is_stuck_holds_back_no_other() {
     line.report_when(&dataplane, |report| report.ports[2].tx_dropped >= 40);
     line.send(&[wire::frame(&wire::tcp(four(), Segment { seq: 10, ack, flags: ACK, ..base }))]);
     let start = std::time::Instant::now();
-    while received < 5000 {
+    // A first flight, which nobody acknowledges.
+    while received < 2000 {
         assert!(start.elapsed() < support::PATIENCE, "only {received} bytes came");
         line.send(&[]);
         received += line

@@ -44,13 +44,13 @@ pub(crate) struct Args {
     /// Virtual device of the appliance; `{}` stands for the directory.
     #[arg(
         long,
-        default_value = "net_memif0,role=server,socket={}/link.sock,socket-abstract=no,rsize=10,bsize=2048"
+        default_value = "net_memif0,role=server,socket={}/link.sock,socket-abstract=no,rsize=8,bsize=2112"
     )]
     server_device: String,
     /// Virtual device of the generator.
     #[arg(
         long,
-        default_value = "net_memif0,role=client,socket={}/link.sock,socket-abstract=no,rsize=10,bsize=2048"
+        default_value = "net_memif0,role=client,socket={}/link.sock,socket-abstract=no,rsize=8,bsize=2112"
     )]
     client_device: String,
 }
