@@ -138,15 +138,19 @@ class SynFloodWithoutCookies(ApplianceCase):
         )
 
 
-class Sleep(ApplianceCase):
-    """Far more connections than stacks."""
+class Direct(ApplianceCase):
+    """Far more connections than stacks, none of which is needed."""
 
-    extra = {"limits": {"live": 16, "flows": 4096}, "tcp": {"sleep_after": "1s"}}
+    extra = {"limits": {"live": 16, "flows": 4096}}
 
-    def test_idle_connections_sleep_and_wake(self):
-        connections = [socket.create_connection((V4, 7), timeout=10) for _ in range(200)]
+    def test_short_exchanges_need_no_stack(self):
+        self.converse(200)
+        self.assertEqual(self.appliance.metric("millrace_tcp_woken_total"), 0)
+
+    def converse(self, count):
+        connections = [socket.create_connection((V4, 7), timeout=10) for _ in range(count)]
         self.eventually(
-            lambda: sum(row["asleep"] for row in self.appliance.show("workers")) == 200, "everybody is asleep"
+            lambda: sum(row["asleep"] for row in self.appliance.show("workers")) == count, "everybody is asleep"
         )
         flows = self.appliance.show("flows")["flows"]
         self.assertEqual({(flow["state"], flow["asleep"]) for flow in flows}, {("ESTABLISHED", True)})
@@ -163,6 +167,15 @@ class Sleep(ApplianceCase):
             self.assertEqual(connection.recv(1), b"")
             connection.close()
         self.eventually(lambda: not self.appliance.show("flows")["flows"], "all closed")
+
+
+class Sleep(Direct):
+    """The same where every connection that speaks has a stack, which those take from others that sleep."""
+
+    extra = {"limits": {"live": 16, "flows": 4096}, "tcp": {"sleep_after": "1s", "direct": False}}
+
+    def test_short_exchanges_need_no_stack(self):
+        self.converse(200)
         # The first and the last of a round may still be awake in the next.
         for metric in ("millrace_tcp_woken_total", "millrace_tcp_slept_total"):
             self.eventually(lambda metric=metric: self.appliance.metric(metric) > 500, metric)

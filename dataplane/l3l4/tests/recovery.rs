@@ -130,6 +130,24 @@ fn a_peer_without_sack_shows_losses_by_duplicates() {
 }
 
 #[test]
+fn an_acknowledgment_without_a_buffer_is_as_good_as_lost() {
+    let (mut world, ours, theirs, out) = sending(&SACK_OK, 4380);
+    assert_eq!(starts(&out, ours), [0, 1, 2]);
+    world.app.dry = true;
+    world.engine.release_spare();
+    let ack = seg(MANUAL, ACK, theirs, ours + 4380).build();
+    assert_eq!(world.give(ack.clone()), Err(l3l4::DropReason::NoBuffer));
+    world.app.dry = false;
+    world.now += 1_000_000;
+    world.turn();
+    assert!(!world.app.take_out().is_empty(), "it is probed for what was sent");
+    assert_eq!(world.give(ack), Ok(()));
+    world.now += 10_000_000;
+    world.turn();
+    assert!(world.app.take_out().is_empty());
+}
+
+#[test]
 fn a_lost_tail_is_probed_for() {
     let (mut world, ours, theirs, out) = sending(&SACK_OK, 4380);
     assert_eq!(starts(&out, ours), [0, 1, 2]);

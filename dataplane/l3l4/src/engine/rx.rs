@@ -143,14 +143,23 @@ impl<B> L3l4<B> {
                 return Err(reason);
             }
         }
-        if flow.sender.is_on() && !recover::hear(flow, recovery, counters, now, packet, h, fed_ack) {
-            flow.last_rx = now;
-            self.heard(stack);
-            return Ok(());
+        let link = &mut links[flow.key.port_index()];
+        if flow.sender.is_on() {
+            // What the sender has heard the stack must hear, too: first the buffer without which it takes nothing.
+            if spare.is_none() {
+                *spare = reserve(cb, spare, counters, link.mtu);
+            }
+            if spare.is_none() {
+                return Err(DropReason::NoBuffer);
+            }
+            if !recover::hear(flow, recovery, counters, now, packet, h, fed_ack) {
+                flow.last_rx = now;
+                self.heard(stack);
+                return Ok(());
+            }
         }
         let start =
             if h.extensions { extension::strip(packet, usize::from(h.l4), end, Protocol::TCP.0) } else { 0 };
-        let link = &mut links[flow.key.port_index()];
         let before = (flow.snd_una, flow.rcv_nxt, counters.tx_packets, flow.state);
         let bytes = (flow.bytes_in, flow.bytes_out);
         let id = flow.id;
@@ -183,7 +192,6 @@ impl<B> L3l4<B> {
             true
         });
         if !fed {
-            flow.sender.untold();
             return Err(DropReason::NoBuffer);
         }
         flow.last_rx = now;

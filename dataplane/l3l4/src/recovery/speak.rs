@@ -121,10 +121,4 @@ impl Sender {
         self.told = told;
         (field as u16, news)
     }
-
-    /// What the stack was to be told did not reach it.
-    pub(crate) fn untold(&mut self) {
-        // No window ends before what is acknowledged.
-        self.told = self.board.start.wrapping_sub(1);
-    }
 }
