@@ -108,10 +108,11 @@ struct Client {
 }
 
 impl Client {
-    fn new() -> Self {
+    fn new(direct: bool) -> Self {
         let limits = Limits { flows: 4096, udp_flows: 1024, half_open: 4096, ..Limits::default() };
         let engine = Builder::new(*b"0123456789abcdef0123456789ABCDEF")
             .limits(limits)
+            .direct(direct)
             .tx_checksum(TxChecksum::None)
             .build()
             .unwrap_or_else(|error| panic!("{error}"));
@@ -156,8 +157,13 @@ fn main() {
     let mut arguments = std::env::args().skip(1).filter(|a| !a.starts_with("--"));
     let phase = arguments.next().unwrap_or_default();
     let n: u32 = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(100);
-    let mut c = Client::new();
-    match phase.as_str() {
+    // The same operations with every connection on a stack.
+    let (phase, direct) = match phase.strip_prefix("stack_") {
+        Some(phase) => (phase, false),
+        None => (&phase[..], true),
+    };
+    let mut c = Client::new(direct);
+    match phase {
         "connection" => {
             for n in 0..n {
                 c.open(measured, n);

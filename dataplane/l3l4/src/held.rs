@@ -6,8 +6,8 @@
 
 use crate::time::Instant;
 
-/// Bytes one connection may have under way without a stack. All of it may leave at once: it is no more than the
-/// initial window of the most cautious sender (RFC 5681 section 3.1).
+/// Bytes one connection may have under way without a stack. All of it may leave at once: with segments of common size
+/// it is no more than the initial window of the most cautious sender (RFC 5681 section 3.1).
 const ROOM: usize = 4096;
 
 /// From one slot's bytes to the next one's: an odd number of cache lines, so that not all fronts fall into the same

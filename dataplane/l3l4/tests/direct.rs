@@ -239,6 +239,18 @@ fn what_was_sent_into_a_larger_window_keeps_nobody_busy() {
 }
 
 #[test]
+fn many_small_segments_are_for_a_stack() {
+    let mut world = World::new(builder());
+    let (ours, theirs) = world.handshake(&seg(ECHO, SYN, 1, 0).options(&[2, 4, 0, 100]));
+    let out = all(&world.exchange(seg(ECHO, ACK, theirs, ours).data(&[7; 1000]).build()));
+    assert_eq!((out.len(), world.engine.stack_count()), (10, 0));
+    let out = all(&world.exchange(seg(ECHO, ACK, theirs + 1000, ours + 1000).data(&[7; 1001]).build()));
+    assert_eq!((out.len(), world.engine.stack_count()), (10, 1), "no more than the initial window at once");
+    let out = all(&world.exchange(seg(ECHO, ACK, theirs + 2001, ours + 2000).build()));
+    assert_eq!((out.len(), out[0].data.len()), (1, 1));
+}
+
+#[test]
 fn what_is_closed_stays_closed_on_a_stack() {
     let mut world = World::new(builder());
     let (ours, theirs) = world.handshake(&seg(ECHO, SYN, 1, 0));

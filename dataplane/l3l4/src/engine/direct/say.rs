@@ -17,6 +17,8 @@ use core::time::Duration;
 
 /// The retransmission timeout before anything was measured (RFC 6298 section 2.1).
 const INITIAL_RTO: Duration = Duration::from_secs(1);
+/// Segments that may leave at once (RFC 6928 section 2).
+const INITIAL_WINDOW: usize = 10;
 /// Nothing waits longer to be sent again (RFC 6298 section 2.5).
 pub(super) const LONGEST_RTO: Duration = Duration::from_secs(60);
 
@@ -106,9 +108,13 @@ impl<B> L3l4<B> {
         let record = &mut records[index as usize];
         let slot = record.stack;
         let under = *held.under(slot);
-        let (len, window) = (usize::from(under.len), record.peer_window_bytes() as usize);
-        if len > window {
-            // What does not fit into the peer's window is for a stack, which knows how to wait.
+        let link = &links[record.key.port_index()];
+        let largest = link.mtu - if record.key.local.is_v4() { 40 } else { 60 };
+        let mss = usize::from(record.mss).min(largest);
+        let len = usize::from(under.len);
+        if len > (record.peer_window_bytes() as usize).min(INITIAL_WINDOW * mss) {
+            // What does not fit into the peer's window, or is too many segments for one go, is for a stack, which knows
+            // how to wait.
             return self.promote(index).is_some() || self.say_ack(cb, index);
         }
         let closing = record.has(note::FIN_OUT);
@@ -118,9 +124,6 @@ impl<B> L3l4<B> {
             return self.say_ack(cb, index);
         }
         record.window = whole_window(*rx_ring, record.rcv_shift);
-        let link = &links[record.key.port_index()];
-        let largest = link.mtu - if record.key.local.is_v4() { 40 } else { 60 };
-        let mss = usize::from(record.mss).min(largest);
         let id = record.id(index);
         let bytes = held.bytes(slot);
         let mut complete = true;
