@@ -76,6 +76,18 @@ fn the_peer_closes_first() {
 }
 
 #[test]
+fn a_long_farewell_ends() {
+    let mut world = World::new(builder());
+    let (ours, theirs) = world.handshake(&seg(ECHO, SYN, 1, 0).options(&LINUX));
+    // More than half of what can be held: the application is to hear of room, but has closed.
+    let out = all(&world.exchange(seg(ECHO, FIN | ACK, theirs, ours).data(&[5; 2500]).build()));
+    assert_eq!((out.len(), out[1].flags & FIN), (2, FIN));
+    assert!(world.exchange(seg(ECHO, ACK, theirs + 2501, ours + 2501).build()).is_empty());
+    assert_eq!(world.app.reason(world.app.last_id()), Some(CloseReason::Finished));
+    assert_eq!((world.engine.flow_count(), world.engine.counters().tcp_woken), (0, 0));
+}
+
+#[test]
 fn what_is_lost_is_sent_again_ever_more_seldom() {
     let mut world = World::new(builder());
     let (ours, theirs) = world.handshake(&seg(ECHO, SYN, 1, 0));

@@ -185,7 +185,8 @@ impl<B> L3l4<B> {
         record.last_rx = now;
         let mut room = false;
         if seq_lt(record.snd_una, h.ack) {
-            room = record.has(note::WANTS_ROOM);
+            // Who has closed wants none any more.
+            room = record.notes & (note::WANTS_ROOM | note::FIN_OUT) == note::WANTS_ROOM;
             self.acknowledged(now, index, h.ack);
         }
         let record = &mut self.records[index as usize];
