@@ -290,7 +290,7 @@ impl Play {
         assert!(engine.flow_count() <= LIMITS.flows);
         assert!(engine.half_open_count() <= LIMITS.half_open);
         assert!(engine.udp_flow_count() <= LIMITS.udp_flows);
-        assert!(engine.tcp_flow_count() - engine.asleep_count() <= LIMITS.live);
+        assert!(engine.stack_count() <= LIMITS.live);
         next
     }
 

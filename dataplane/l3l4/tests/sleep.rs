@@ -75,6 +75,26 @@ fn the_peer_s_window_and_mss_are_remembered() {
     assert_eq!(out[0].seq, ours);
 }
 
+/// A late segment with an old acknowledgment and a small window makes the edge of what may be sent fall back; what was
+/// sent and acknowledged before is not forgotten for it.
+#[test]
+fn an_old_edge_does_not_make_it_forget_what_it_sent() {
+    let mut world = World::new(builder().direct(false));
+    let (ours, theirs) = world.handshake(&seg(MANUAL, SYN, 1, 0));
+    let id = world.app.last_id();
+    assert_eq!(world.engine.l4_tx(id, &[9; 100]), Ok(100));
+    world.turn();
+    world.exchange(seg(MANUAL, ACK, theirs, ours + 100).build());
+    world.exchange(seg(MANUAL, ACK, theirs, ours).data(b"late").window(50).build());
+    world.engine.with_conn(id, |conn| conn.take(4)).unwrap();
+    world.turn();
+    world.app.take_out();
+    world.pass(6 * SECOND);
+    assert_eq!(world.engine.asleep_count(), 1);
+    assert_eq!(world.give(seg(MANUAL, ACK, theirs + 4, ours + 100).data(b"next").build()), Ok(()));
+    assert_eq!(world.engine.counters().challenge_acks, 0);
+}
+
 #[test]
 fn strangers_do_not_wake_it() {
     let mut world = World::new(builder());

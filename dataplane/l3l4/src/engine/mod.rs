@@ -365,7 +365,8 @@ impl<B> L3l4<B> {
         record.last_rx = flow.last_rx;
         record.bytes_in = flow.bytes_in;
         record.bytes_out = flow.bytes_out;
-        record.snd_nxt = flow.bare_ack_seq();
+        // All is acknowledged, so this is what the peer expects, whatever its window.
+        record.snd_nxt = flow.snd_nxt;
         record.snd_una = record.snd_nxt;
         (record.stack, record.notes, record.tries) = (NONE, 0, 0);
         record.rcv_nxt = flow.rcv_nxt;
