@@ -8,7 +8,7 @@
 use core::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
-use l3l4::{Builder, FlowId, Limits, RxChecksum, SynCookies};
+use l3l4::{Builder, FlowId, FlowKey, Limits, Protocol, RxChecksum, SynCookies, TooBig};
 
 use crate::common::wire::{self, ACK, FIN, PSH, RST, SYN, Seg, seg};
 use crate::common::{SECRET, World, app};
@@ -60,7 +60,8 @@ enum Step {
         len: u16,
         options: u8,
     },
-    /// The same far from the right numbers, or with a byte changed and checksums not looked at.
+    /// The same far from the right numbers, or with a byte changed and checksums not looked at. Flags that mean nothing
+    /// to a connection without ECN stand for an ICMP error, too.
     Odd {
         who: Who,
         flags: u8,
@@ -208,6 +209,9 @@ impl Play {
                 self.world.known = RxChecksum::GOOD;
                 self.give(packet);
                 self.world.known = RxChecksum::default();
+                if flags >> 6 == 3 {
+                    self.too_big(who, ack as i16, seq as u16, u16::from(len) << 4);
+                }
             }
             Step::Burst { who, len, gaps } => {
                 let (mut seq, ack) = self.numbers[usize::from(who.0)];
@@ -265,6 +269,24 @@ impl Play {
             }
         }
         self.turn();
+    }
+
+    /// An error that quotes a segment of this connection; `seq` is a distance from what the engine sends next.
+    fn too_big(&mut self, who: Who, seq: i16, mtu: u16, len: u16) {
+        let one = who.seg(0, 0, 0);
+        let key = FlowKey {
+            remote: one.from.into(),
+            local: one.to.into(),
+            remote_port: one.sport,
+            local_port: one.dport,
+            protocol: Protocol::TCP,
+            link: 0,
+        };
+        let seq = self.numbers[usize::from(who.0)].1.wrapping_add(seq as u32);
+        // None is what an old router says.
+        let mtu = (mtu % 4 != 0).then_some(u32::from(mtu) % 2000);
+        let now = self.world.time();
+        self.world.engine.path_mtu(&mut self.world.app, now, &TooBig { key, seq, mtu, len });
     }
 
     /// One of the flows there ever were: stale handles are tried, too.
