@@ -1,12 +1,16 @@
 """Path MTU discovery: the middle of the way takes less than both ends say, and the kernel of a router tells."""
 
+import pathlib
+import shutil
+import tempfile
 import time
 
 import clients
 import net
+from appliance import run_dir
 from rig import CLIENT_V4, CLIENT_V6, V4, V6, ApplianceCase, web
 
-BODY = 1_000_000
+BODY = 2_000_000
 NARROW = 1300
 # The longest a download may take: one that waits for timers takes longer.
 SECONDS = 5
@@ -23,7 +27,12 @@ class PathMtu(ApplianceCase):
     @classmethod
     def setUpClass(cls):
         cls.body = "".join(f"{n:07d}\n" for n in range(BODY // 8))
-        cls.services = [web(body=cls.body)]
+        directory = pathlib.Path(tempfile.mkdtemp(prefix="www-", dir=run_dir()))
+        cls.addClassCleanup(shutil.rmtree, directory, ignore_errors=True)
+        directory.chmod(0o755)
+        (directory / "index.html").write_text(cls.body)
+        (directory / "index.html").chmod(0o644)
+        cls.services = [web(directory=str(directory))]
         super().setUpClass()
 
     @classmethod
