@@ -50,7 +50,8 @@ enum Step {
         window: u16,
         options: u8,
     },
-    /// A segment; `seq` and `ack` are distances from the right numbers.
+    /// A segment; `seq` and `ack` are distances from the right numbers. Some of them make
+    /// an ICMP error follow.
     Segment {
         who: Who,
         flags: u8,
@@ -60,8 +61,7 @@ enum Step {
         len: u16,
         options: u8,
     },
-    /// The same far from the right numbers, or with a byte changed and checksums not looked at. Flags that mean nothing
-    /// to a connection without ECN stand for an ICMP error, too.
+    /// The same far from the right numbers, or with a byte changed and checksums not looked at.
     Odd {
         who: Who,
         flags: u8,
@@ -201,6 +201,11 @@ impl Play {
                 let data = vec![options.len() as u8; usize::from(len) % 3000];
                 let segment = who.seg(flags, numbers.0, numbers.1).window(window).options(options);
                 self.give(segment.data(&data).build());
+                // Not a step of its own, so that old inputs still mean what they meant.
+                let pick = window ^ len ^ ack as u16;
+                if pick % 4 == 0 {
+                    self.too_big(who, pick / 4);
+                }
             }
             Step::Odd { who, flags, seq, ack, len, at, byte } => {
                 let mut packet = who.seg(flags, seq, ack).data(&vec![byte; usize::from(len)]).build();
@@ -209,9 +214,6 @@ impl Play {
                 self.world.known = RxChecksum::GOOD;
                 self.give(packet);
                 self.world.known = RxChecksum::default();
-                if flags >> 6 == 3 {
-                    self.too_big(who, ack as i16, seq as u16, u16::from(len) << 4);
-                }
             }
             Step::Burst { who, len, gaps } => {
                 let (mut seq, ack) = self.numbers[usize::from(who.0)];
@@ -271,8 +273,10 @@ impl Play {
         self.turn();
     }
 
-    /// An error that quotes a segment of this connection; `seq` is a distance from what the engine sends next.
-    fn too_big(&mut self, who: Who, seq: i16, mtu: u16, len: u16) {
+    /// An error that quotes one of the last bytes sent on this connection, or one around them.
+    fn too_big(&mut self, who: Who, pick: u16) {
+        const SAID: [Option<u32>; 8] =
+            [None, Some(551), Some(552), Some(1000), Some(1280), Some(1301), Some(1400), Some(70_000)];
         let one = who.seg(0, 0, 0);
         let key = FlowKey {
             remote: one.from.into(),
@@ -282,11 +286,10 @@ impl Play {
             protocol: Protocol::TCP,
             link: 0,
         };
-        let seq = self.numbers[usize::from(who.0)].1.wrapping_add(seq as u32);
-        // None is what an old router says.
-        let mtu = (mtu % 4 != 0).then_some(u32::from(mtu) % 2000);
+        let seq = self.numbers[usize::from(who.0)].1.wrapping_sub(u32::from(pick / 8 % 512));
+        let error = TooBig { key, seq, mtu: SAID[usize::from(pick % 8)], len: 1500 };
         let now = self.world.time();
-        self.world.engine.path_mtu(&mut self.world.app, now, &TooBig { key, seq, mtu, len });
+        self.world.engine.path_mtu(&mut self.world.app, now, &error);
     }
 
     /// One of the flows there ever were: stale handles are tried, too.
