@@ -203,7 +203,7 @@ impl Play {
                 self.give(segment.data(&data).build());
                 // Not a step of its own, so that old inputs still mean what they meant.
                 let pick = window ^ len ^ ack as u16;
-                if pick % 4 == 0 {
+                if pick.is_multiple_of(4) {
                     self.too_big(who, pick / 4);
                 }
             }
