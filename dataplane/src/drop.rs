@@ -30,7 +30,7 @@ l3l4::drop_reasons! {
     NdpOther = "ndp_other", "a neighbour solicitation for an address that is not ours";
     IcmpMalformed = "icmp_malformed", "an ICMP or ICMPv6 message that is truncated or has a wrong checksum";
     IcmpType = "icmp_type", "an ICMP or ICMPv6 message other than an echo request or an error";
-    IcmpError = "icmp_error", "an ICMP or ICMPv6 error: noted, not acted upon";
+    IcmpError = "icmp_error", "an ICMP or ICMPv6 error that is not acted upon: all but those that say a segment was too big and can be believed";
     FragmentMalformed = "fragment_malformed", "a fragment with an impossible length or offset, or without a whole transport header in the first";
     FragmentOverlap = "fragment_overlap", "fragments that overlap: the whole datagram is dropped (RFC 5722)";
     FragmentTimeout = "fragment_timeout", "fragments whose datagram was not completed in time";

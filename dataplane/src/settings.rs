@@ -163,6 +163,10 @@ pub struct Settings {
     pub tcp_synack_retries: u8,
     /// See [`l3l4::Builder::tcp_min_mss`].
     pub tcp_min_mss: u16,
+    /// See [`l3l4::Builder::tcp_path_mtu_discovery`].
+    pub tcp_path_mtu_discovery: bool,
+    /// See [`l3l4::Builder::tcp_min_path_mtu`].
+    pub tcp_min_path_mtu: u16,
     /// Congestion control.
     pub congestion: CongestionControl,
     /// See [`l3l4::Builder::direct`].

@@ -8,7 +8,7 @@
 use core::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
-use l3l4::{Builder, FlowId, Limits, RxChecksum, SynCookies};
+use l3l4::{Builder, FlowId, FlowKey, Limits, Protocol, RxChecksum, SynCookies, TooBig};
 
 use crate::common::wire::{self, ACK, FIN, PSH, RST, SYN, Seg, seg};
 use crate::common::{SECRET, World, app};
@@ -50,7 +50,8 @@ enum Step {
         window: u16,
         options: u8,
     },
-    /// A segment; `seq` and `ack` are distances from the right numbers.
+    /// A segment; `seq` and `ack` are distances from the right numbers. Some of them make
+    /// an ICMP error follow.
     Segment {
         who: Who,
         flags: u8,
@@ -200,6 +201,11 @@ impl Play {
                 let data = vec![options.len() as u8; usize::from(len) % 3000];
                 let segment = who.seg(flags, numbers.0, numbers.1).window(window).options(options);
                 self.give(segment.data(&data).build());
+                // Not a step of its own, so that old inputs still mean what they meant.
+                let pick = window ^ len ^ ack as u16;
+                if pick.is_multiple_of(4) {
+                    self.too_big(who, pick / 4);
+                }
             }
             Step::Odd { who, flags, seq, ack, len, at, byte } => {
                 let mut packet = who.seg(flags, seq, ack).data(&vec![byte; usize::from(len)]).build();
@@ -265,6 +271,25 @@ impl Play {
             }
         }
         self.turn();
+    }
+
+    /// An error that quotes one of the last bytes sent on this connection, or one around them.
+    fn too_big(&mut self, who: Who, pick: u16) {
+        const SAID: [Option<u32>; 8] =
+            [None, Some(551), Some(552), Some(1000), Some(1280), Some(1301), Some(1400), Some(70_000)];
+        let one = who.seg(0, 0, 0);
+        let key = FlowKey {
+            remote: one.from.into(),
+            local: one.to.into(),
+            remote_port: one.sport,
+            local_port: one.dport,
+            protocol: Protocol::TCP,
+            link: 0,
+        };
+        let seq = self.numbers[usize::from(who.0)].1.wrapping_sub(u32::from(pick / 8 % 512));
+        let error = TooBig { key, seq, mtu: SAID[usize::from(pick % 8)], len: 1500 };
+        let now = self.world.time();
+        self.world.engine.path_mtu(&mut self.world.app, now, &error);
     }
 
     /// One of the flows there ever were: stale handles are tried, too.

@@ -7,12 +7,12 @@
 use core::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
-use l3l4::{CloseReason, Limits};
+use l3l4::{CloseReason, Limits, TooBig};
 use smoltcp::wire::IpAddress;
 
 use crate::common::link::{Faults, Rng};
 use crate::common::transfer::Transfer;
-use crate::common::{World, app, builder};
+use crate::common::{World, app, builder, wire};
 
 #[derive(Arbitrary, Debug)]
 struct Setup {
@@ -62,8 +62,7 @@ pub fn run(data: &[u8]) {
     // lost, the next is answered with an RST, as RFC 4987 has it.
     let is_refused = |world: &World| setup.cookies && world.engine.counters().rst_sent > 0;
     world.run(DAY, "a transfer", |world| {
-        world.up.faults = faults(&mut input);
-        world.down.faults = faults(&mut input);
+        meddle(world, &mut input);
         transfer.pump(world) || is_refused(world)
     });
     if is_refused(&world) {
@@ -88,8 +87,7 @@ pub fn run(data: &[u8]) {
     if service != app::FLOOD {
         // The flood's application takes nothing, so its connection waits for that.
         world.run(DAY, "the engine's side", |world| {
-            world.up.faults = faults(&mut input);
-            world.down.faults = faults(&mut input);
+            meddle(world, &mut input);
             world.app.reason(id).is_some()
         });
         // A client that has forgotten the connection answers our FIN, come again, with an RST.
@@ -98,9 +96,30 @@ pub fn run(data: &[u8]) {
     }
 }
 
+/// What the links do next. The way to the client may become narrower, and its router says so.
+fn meddle(world: &mut World, input: &mut Unstructured<'_>) {
+    let mut byte = || if input.is_empty() { 0 } else { u8::arbitrary(input).unwrap_or(0) };
+    world.up.faults = faults(byte());
+    let down = byte();
+    world.down.faults = faults(down);
+    if down & 16 != 0 {
+        // No IPv6 link takes less.
+        world.down.mtu = if world.down.mtu == 0 { 1401 } else { (world.down.mtu - 40).max(1280) };
+    }
+    for packet in std::mem::take(&mut world.down.refused) {
+        let segment = wire::got(&packet);
+        let key = world.app.opened[0].1;
+        let mtu = Some(world.down.mtu as u32);
+        let now = world.time();
+        for seq in [segment.seq.wrapping_sub(1 << 24), segment.seq] {
+            let error = TooBig { key, seq, mtu, len: packet.len() as u16 };
+            world.engine.path_mtu(&mut world.app, now, &error);
+        }
+    }
+}
+
 #[allow(clippy::needless_update, reason = "kinds of faults that are added stay off here")]
-fn faults(input: &mut Unstructured<'_>) -> Faults {
-    let byte = if input.is_empty() { 0 } else { u8::arbitrary(input).unwrap_or(0) };
+fn faults(byte: u8) -> Faults {
     let certain = |bit: u8| if byte & bit != 0 { 1000 } else { 0 };
     Faults {
         loss: certain(1),

@@ -63,6 +63,8 @@ pub fn settings(loaded: &Loaded, secret: [u8; 32]) -> Result<Settings, Problems>
         tcp_time_wait: config.tcp.time_wait,
         tcp_synack_retries: u8::try_from(config.tcp.synack_retries).unwrap_or(u8::MAX),
         tcp_min_mss: config.tcp.min_mss,
+        tcp_path_mtu_discovery: config.tcp.path_mtu_discovery,
+        tcp_min_path_mtu: config.tcp.min_path_mtu,
         tcp_direct: config.tcp.direct,
         tcp_sleep_after: (!config.tcp.sleep_after.is_zero()).then_some(config.tcp.sleep_after),
         syn_cookies: match config.tcp.syn_cookies {

@@ -106,6 +106,8 @@ pub struct Builder {
     pub(crate) tcp_time_wait: Duration,
     pub(crate) tcp_synack_retries: u8,
     pub(crate) tcp_min_mss: u16,
+    pub(crate) tcp_path_mtu_discovery: bool,
+    pub(crate) tcp_min_path_mtu: u16,
     pub(crate) udp_idle_timeout: Duration,
     pub(crate) tcp_sleep_after: Option<Duration>,
     pub(crate) syn_cookies: SynCookies,
@@ -132,6 +134,8 @@ impl Default for Builder {
             tcp_time_wait: Duration::from_secs(10),
             tcp_synack_retries: 5,
             tcp_min_mss: 64,
+            tcp_path_mtu_discovery: true,
+            tcp_min_path_mtu: 552,
             udp_idle_timeout: Duration::from_secs(300),
             tcp_sleep_after: Some(Duration::from_secs(5)),
             syn_cookies: SynCookies::Auto,
@@ -183,6 +187,11 @@ impl Builder {
         tcp_synack_retries: u8;
         /// The smallest MSS a SYN may ask for (default 64).
         tcp_min_mss: u16;
+        /// Whether connections send smaller segments where an ICMP error says so that can be believed
+        /// ([`L3l4::path_mtu`]; default true).
+        tcp_path_mtu_discovery: bool;
+        /// The smallest path MTU that is believed (default 552; over IPv6 never less than 1280).
+        tcp_min_path_mtu: u16;
         /// After how long without a datagram a UDP flow is forgotten (default 300 s).
         udp_idle_timeout: Duration;
         /// After how long without a packet an established connection with nothing under way gives up its stack and
@@ -235,6 +244,7 @@ impl Builder {
         within("limits.half_open", self.limits.half_open, 1, self.limits.flows)?;
         within("tcp_initial_window", self.tcp_initial_window as usize, 1, 1000)?;
         within("tcp_min_mss", usize::from(self.tcp_min_mss), 48, 1220)?;
+        within("tcp_min_path_mtu", usize::from(self.tcp_min_path_mtu), 296, 1280)?;
         crate::engine::self_test(&self)?;
         Ok(L3l4::new(&self))
     }

@@ -2,6 +2,7 @@
 
 use crate::callbacks::CloseReason;
 use crate::drop::DropReason;
+use crate::paths::PathMtu;
 
 /// Counters of one engine. All only ever grow.
 #[derive(Clone, Debug)]
@@ -46,6 +47,12 @@ pub struct Counters {
     pub tcp_spurious: u64,
     /// Times no memory was left to note what is in flight in detail.
     pub tcp_scoreboard_short: u64,
+    /// ICMP errors that said a segment was too big, by [`PathMtu`].
+    pub path_mtu: [u64; PathMtu::ALL.len()],
+    /// Connections that began with a path MTU learned by another to the same peer.
+    pub path_mtu_remembered: u64,
+    /// Path MTUs forgotten before their time, for want of room.
+    pub path_mtu_displaced: u64,
     /// RSTs sent.
     pub rst_sent: u64,
     /// Challenge ACKs sent (RFC 5961).
@@ -85,6 +92,9 @@ impl Default for Counters {
             tcp_timeouts: 0,
             tcp_spurious: 0,
             tcp_scoreboard_short: 0,
+            path_mtu: [0; PathMtu::ALL.len()],
+            path_mtu_remembered: 0,
+            path_mtu_displaced: 0,
             rst_sent: 0,
             challenge_acks: 0,
             icmp_sent: 0,

@@ -223,6 +223,7 @@ fn again<C: Callbacks>(
     if let Some(why) = why {
         counters.tcp_retransmits += 1;
         match why {
+            Again::Refit => {}
             Again::Fast => counters.tcp_fast_retransmits += 1,
             Again::Probe => counters.tcp_tail_probes += 1,
             Again::Timeout => counters.tcp_timeout_retransmits += 1,

@@ -49,8 +49,10 @@ pub(crate) struct Flow {
     pub(crate) snd_shift: u8,
     /// What the peer's SYN said, for the stack to be built again: see [`crate::record::option`].
     pub(crate) options: u8,
-    /// Maximum segment size the peer's SYN asked for.
+    /// See [`crate::record::Record::mss`].
     pub(crate) mss: u16,
+    /// The link through whose interface its stack is dispatched: its port's, or one for a narrower path.
+    pub(crate) path: u32,
     /// Peer's initial sequence number.
     pub(crate) irs: u32,
     /// First byte the application has not taken.

@@ -78,7 +78,7 @@ pub(crate) struct Record {
     pub(crate) window: u16,
     /// Window field of the peer's last segment.
     pub(crate) peer_window: u16,
-    /// Maximum segment size the peer's SYN asked for.
+    /// Maximum segment size: what the peer's SYN asked for, or the path takes if that is less.
     pub(crate) mss: u16,
     pub(crate) kind: Kind,
     /// Shift of the window we advertise.

@@ -175,6 +175,8 @@ impl Kit {
             .tcp_time_wait(s.tcp_time_wait)
             .tcp_synack_retries(s.tcp_synack_retries)
             .tcp_min_mss(s.tcp_min_mss)
+            .tcp_path_mtu_discovery(s.tcp_path_mtu_discovery)
+            .tcp_min_path_mtu(s.tcp_min_path_mtu)
             .udp_idle_timeout(s.udp_idle_timeout)
             .congestion(s.congestion)
             .direct(s.tcp_direct)

@@ -3,7 +3,7 @@
 //! Invariant: a flow key is returned only for a quoted packet that has our address as its source and whole ports;
 //! the key is the one of the packets we receive, so that it finds the flow.
 
-use l3l4::{Addr, FlowKey, Protocol};
+use l3l4::{Addr, FlowKey, Protocol, TooBig};
 
 use super::IcmpDrop;
 
@@ -33,6 +33,8 @@ pub struct IcmpError {
     pub embedded: Option<FlowKey>,
     /// The sequence number of the quoted TCP segment: a spoofer cannot know it (RFC 5927).
     pub embedded_seq: Option<u32>,
+    /// How long the quoted packet was, by its own header.
+    pub embedded_len: u16,
 }
 
 pub(super) fn parse(
@@ -52,7 +54,8 @@ pub(super) fn parse(
         return Err(IcmpDrop::NotOurs);
     }
     let (protocol, l4) = if source.is_v4() { payload_v4(quote)? } else { payload_v6(quote)? };
-    let mut error = IcmpError { kind, code, mtu, embedded: None, embedded_seq: None };
+    let embedded_len = length(quote);
+    let mut error = IcmpError { kind, code, mtu, embedded: None, embedded_seq: None, embedded_len };
     if let (Protocol::TCP | Protocol::UDP, Some(&[a, b, c, d, e, f, g, h])) = (protocol, l4.first_chunk()) {
         error.embedded = Some(FlowKey {
             remote: destination,
@@ -65,6 +68,29 @@ pub(super) fn parse(
         error.embedded_seq = (protocol == Protocol::TCP).then_some(u32::from_be_bytes([e, f, g, h]));
     }
     Ok(error)
+}
+
+impl IcmpError {
+    /// What it says of the path of one of our segments, if that is what it is about.
+    pub fn too_big(&self) -> Option<TooBig> {
+        match (self.kind, self.embedded, self.embedded_seq) {
+            (ErrorKind::TooBig, Some(key), Some(seq)) => {
+                Some(TooBig { key, seq, mtu: self.mtu, len: self.embedded_len })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The length that a whole IP header says.
+fn length(packet: &[u8]) -> u16 {
+    let word = |at: usize| {
+        packet.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |&b| u16::from_be_bytes(b))
+    };
+    match packet.first().map(|first| first >> 4) {
+        Some(4) => word(2),
+        _ => word(4).saturating_add(40),
+    }
 }
 
 /// Source and destination of an IP header.

@@ -184,10 +184,20 @@ fn errors_name_the_flow_as_we_receive_it() {
     assert_eq!(told.embedded, Some(key));
     assert_eq!((told.kind, told.code, told.mtu), (ErrorKind::TooBig, 4, Some(1400)));
     assert_eq!(told.embedded_seq, Some(0x0102_0304));
+    let too_big = told.too_big().unwrap();
+    assert_eq!((too_big.key, too_big.seq, too_big.mtu, too_big.len), (key, 0x0102_0304, Some(1400), 1500));
+    let older =
+        error("192.0.2.1", "10.0.0.2", [3, 4, 0, 0, 0, 0, 0, 0], &quote("10.0.0.2", "198.51.100.7", 6, 0));
+    assert_eq!(older.unwrap().too_big().unwrap().mtu, None, "a router that names no MTU");
+    let other =
+        error("192.0.2.1", "10.0.0.2", [3, 1, 0, 0, 0, 0, 5, 120], &quote("10.0.0.2", "198.51.100.7", 6, 0));
+    assert!(other.unwrap().too_big().is_none(), "another kind of error");
     let told =
         error("fd01::1", "fd00::2", [2, 0, 0, 0, 0, 0, 5, 0], &quote("fd00::2", "fd02::7", 17, 0)).unwrap();
     let key = FlowKey { remote: addr("fd02::7"), local: addr("fd00::2"), protocol: Protocol::UDP, ..key };
     assert_eq!((told.embedded, told.embedded_seq, told.mtu), (Some(key), None, Some(1280)));
+    assert!(told.too_big().is_none(), "UDP");
+    assert_eq!(told.embedded_len, 1520);
 }
 
 #[test]

@@ -161,7 +161,7 @@ impl Worker {
 
     /// The other worker that owns this flow, where packets have to be steered in software.
     #[inline]
-    fn owner(&self, port: usize, origin: Origin, h: &Headers) -> Option<u16> {
+    pub(crate) fn owner(&self, port: usize, origin: Origin, h: &Headers) -> Option<u16> {
         if self.cx.sides[port].steering != Steering::Software || origin != Origin::Port(port) {
             return None;
         }
@@ -199,7 +199,7 @@ impl Worker {
                 // Counted by the engine, whatever comes of it.
                 let _ = self.engine.rx(&mut self.cx, self.now, packet, h, job.hash);
             }
-            Kind::Icmp => return self.icmp(mbuf, &job.frame, h),
+            Kind::Icmp => return self.icmp(mbuf, job, origin),
             Kind::Arp => return self.arp(mbuf, job),
             Kind::Ndp => return self.ndp(mbuf, job),
             Kind::Fragment => self.fragment(&mbuf, &job.frame, h),

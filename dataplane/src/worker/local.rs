@@ -14,8 +14,8 @@ use crate::settings::Steering;
 use crate::worker::Worker;
 use crate::worker::ingress::{Job, Origin, Way};
 use dpdk_ffi::mbuf::Mbuf;
-use l3l4::packet::{self, Headers, Parsed};
-use l3l4::{Protocol, RxChecksum, Unreachable};
+use l3l4::packet::{self, Headers, Parsed, flags};
+use l3l4::{PathMtu, Protocol, RxChecksum, TooBig, Unreachable};
 
 /// Where a reassembled packet is dealt with.
 enum Place {
@@ -142,7 +142,8 @@ impl Worker {
         self.send_back(mbuf, frame, link_of(job.port, frame), len, destination, ethertype::IPV6)
     }
 
-    pub(crate) fn icmp(&mut self, mut mbuf: Mbuf, frame: &Frame, h: &Headers) -> Option<Mbuf> {
+    pub(crate) fn icmp(&mut self, mut mbuf: Mbuf, job: &Job, origin: Origin) -> Option<Mbuf> {
+        let Job { frame, headers: h, .. } = job;
         if !self.is_ours(h) {
             self.dropped(DropReason::IcmpNotOurs);
             return Some(mbuf);
@@ -151,10 +152,13 @@ impl Worker {
         let packet = &mut mbuf.data_mut()[frame.payload..];
         match icmp::parse(packet, usize::from(h.l4), h.key.link) {
             Ok(Icmp::EchoRequest) => {}
-            Ok(Icmp::Error(_)) => {
-                self.dropped(DropReason::IcmpError);
-                return Some(mbuf);
-            }
+            Ok(Icmp::Error(error)) => match error.too_big() {
+                Some(too_big) => return self.too_big(mbuf, job, origin, &too_big),
+                None => {
+                    self.dropped(DropReason::IcmpError);
+                    return Some(mbuf);
+                }
+            },
             Err(why) => {
                 self.dropped(why.into());
                 return Some(mbuf);
@@ -171,6 +175,24 @@ impl Worker {
                 Some(mbuf)
             }
         }
+    }
+
+    /// An error about a segment that was too big goes to the worker that has the connection: where ports spread packets
+    /// by their own addresses, it need not have come there.
+    fn too_big(&mut self, mbuf: Mbuf, job: &Job, origin: Origin, error: &TooBig) -> Option<Mbuf> {
+        let quoted = Headers { key: error.key, flags: flags::ACK, ..Headers::default() };
+        let hash = self.engine.prepare(&error.key);
+        let asked = self.ask_next(&quoted, hash, origin).map(Way::Next);
+        if let Some(way) = asked.or_else(|| self.owner(job.port, origin, &quoted).map(Way::Owner)) {
+            self.hand_on(mbuf, way, job.port);
+            return None;
+        }
+        if self.engine.path_mtu(&mut self.cx, self.now, error) == PathMtu::Lowered {
+            self.cx.counters.delivered += 1;
+        } else {
+            self.dropped(DropReason::IcmpError);
+        }
+        Some(mbuf)
     }
 
     /// Keeps a fragment, and deals with the datagram that it completes.

@@ -141,12 +141,13 @@ fn ip_cases() -> Vec<Case> {
         ("icmp_type", vec![icmp(0), icmp(5), icmp(13), icmp(4)]),
         (
             "icmp_error",
-            vec![wire::frame(&wire::icmp(
-                four(),
-                3,
-                1,
-                &[&[0; 4][..], &wire::udp(ends("10.64.0.2", "10.64.0.9"), ECHO, 9, b"")].concat(),
-            ))],
+            // No host, and too big, which nothing but TCP follows.
+            [1, 4]
+                .map(|code| {
+                    let quote = wire::udp(ends("10.64.0.2", "10.64.0.9"), ECHO, 9, b"");
+                    wire::frame(&wire::icmp(four(), 3, code, &[&[0, 0, 5, 20][..], &quote].concat()))
+                })
+                .to_vec(),
         ),
         // Overlap takes the first piece with it; the exact repetition of a piece takes none.
         ("fragment_overlap", vec![piece(20, 8, 16, true), piece(20, 16, 16, true), piece(20, 40, 8, false)]),

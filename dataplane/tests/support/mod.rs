@@ -302,6 +302,8 @@ pub fn settings(devices: &[String]) -> Settings {
         tcp_time_wait: Duration::from_secs(10),
         tcp_synack_retries: 5,
         tcp_min_mss: 64,
+        tcp_path_mtu_discovery: true,
+        tcp_min_path_mtu: 552,
         // Scripted peers take their time to acknowledge, or never do: nothing is to be sent again within a second.
         congestion: CongestionControl::Stack,
         udp_idle_timeout: Duration::from_secs(300),

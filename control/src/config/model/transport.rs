@@ -61,6 +61,10 @@ section! {
         "congestion" congestion: Congestion = default(Congestion::Cubic);
         /// The smallest segment size (MSS) a peer may ask for: SYNs that ask for less are dropped (`tcp_tiny_mss`).
         "min_mss" min_mss: u16 = default(64).range(48..=1220);
+        /// Whether a flow sends smaller segments where an ICMP error says that one was too big for the path (RFC 1191, RFC 8201), and quotes what is under way (RFC 5927).
+        "path_mtu_discovery" path_mtu_discovery: bool = default(true);
+        /// The smallest path MTU that such an error is believed, in bytes; over IPv6 never less than 1280.
+        "min_path_mtu" min_path_mtu: u16 = default(552).range(296..=1280);
     }
 
     /// UDP of terminated flows.

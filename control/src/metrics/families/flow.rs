@@ -4,7 +4,7 @@
 
 use dataplane::drop::all_reasons;
 use dataplane::report::Report;
-use l3l4::CloseReason;
+use l3l4::{CloseReason, PathMtu};
 
 use super::family;
 use crate::metrics::family::{Family, Samples};
@@ -64,6 +64,17 @@ pub(super) const FAMILIES: &[Family] = &[
         out.count(&["expired"], s.total(|r| r.engine.tcp_timeouts));
         out.count(&["spurious"], s.total(|r| r.engine.tcp_spurious));
         out.count(&["short"], s.total(|r| r.engine.tcp_scoreboard_short));
+    }),
+    family!(Counter "tcp_path_mtu_errors_total" ["outcome"] "packets",
+    "ICMP errors that said a TCP segment was too big for its path: `lowered` the segments of a flow; or were ignored: `off` (`tcp.path_mtu_discovery`), `no_flow`, `half_open`, `out_of_window` (what they quote is not under way), `below_minimum` (`tcp.min_path_mtu`), `not_smaller` than what the flow sends.",
+    |s, out| for (index, outcome) in PathMtu::ALL.iter().enumerate() {
+        out.count(&[outcome.name()], s.total(|r| r.engine.path_mtu.get(index).copied().unwrap_or(0)));
+    }),
+    family!(Counter "tcp_path_mtu_cache_total" ["event"] "",
+    "Path MTUs kept for the next flow to the same peer: `used` by one, `displaced` by a newer one before their 10 minutes were over.",
+    |s, out| {
+        out.count(&["used"], s.total(|r| r.engine.path_mtu_remembered));
+        out.count(&["displaced"], s.total(|r| r.engine.path_mtu_displaced));
     }),
     family!(Counter "tcp_rst_sent_total" [] "segments", "TCP resets sent.",
         |s, out| sum(s, out, |r| r.engine.rst_sent)),

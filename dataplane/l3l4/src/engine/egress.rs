@@ -75,7 +75,7 @@ impl<B> L3l4<B> {
             // All is said. smoltcp's own TIME-WAIT timer would throw away what the application has not taken yet.
             return (false, Next::LastWords);
         }
-        let link = &mut links[flow.key.port_index()];
+        let link = &mut links[flow.path as usize];
         let id = flow.id;
         let on = flow.sender.is_on();
         if on {
@@ -329,9 +329,20 @@ pub(super) fn post<C: Callbacks>(cb: &mut C, outlet: Outlet<'_, C::Buffer>, segm
 
 /// Makes the shared interface of a link. It owns no address: any destination is served.
 pub(super) fn link_state(link: &Link, now: Instant) -> LinkState {
-    let mut interface = Interface::new(Config::new(HardwareAddress::Ip), &mut Caps(link.mtu), now.smoltcp());
+    LinkState { interface: interface(link.mtu, now), mtu: link.mtu, checksum: link.tx_checksum }
+}
+
+impl LinkState {
+    /// The same link, for stacks whose packets may have no more than `mtu` bytes.
+    pub(super) fn narrowed(&self, mtu: u16, now: Instant) -> Self {
+        Self { interface: interface(usize::from(mtu), now), ..*self }
+    }
+}
+
+fn interface(mtu: usize, now: Instant) -> Interface {
+    let mut interface = Interface::new(Config::new(HardwareAddress::Ip), &mut Caps(mtu), now.smoltcp());
     interface.set_any_ip(true);
-    LinkState { interface, mtu: link.mtu, checksum: link.tx_checksum }
+    interface
 }
 
 /// A device that only says what it can do.

@@ -13,6 +13,7 @@
 mod direct;
 mod egress;
 mod open;
+mod path;
 mod recover;
 mod rx;
 mod self_test;
@@ -34,6 +35,7 @@ use crate::held::Held;
 use crate::isn::Isn;
 use crate::key::{FlowId, FlowKey, TupleHash};
 use crate::limiter::Limiter;
+use crate::paths::Paths;
 use crate::record::{self, Kind, NONE, Record};
 use crate::recovery::{CongestionControl, Shared};
 use crate::slots::{Shape, Slots};
@@ -79,7 +81,11 @@ pub struct L3l4<B> {
     hash: TupleHash,
     slots: Slots,
     wheel: Wheel,
+    /// Those of the ports, and behind them those that narrow paths need.
     links: Vec<LinkState>,
+    /// Port and path MTU of the latter.
+    narrowed: Vec<(usize, u16)>,
+    paths: Paths,
     /// Stacks with something to send.
     dirty: Vec<u32>,
     /// Direct connections with something to say.
@@ -106,6 +112,8 @@ pub struct L3l4<B> {
     limits: Limits,
     synack_retries: u8,
     min_mss: u16,
+    path_mtu_discovery: bool,
+    min_path_mtu: u16,
     rx_ring: usize,
     half_open: usize,
     udp_flows: usize,
@@ -123,6 +131,13 @@ pub struct L3l4<B> {
     counters: Counters,
 }
 
+/// A key drawn from another.
+fn drawn(key: &[u8; 16], names: [&[u8]; 2]) -> [u8; 16] {
+    let hasher = SipHasher24::new_with_key(key);
+    let halves = names.map(|name| hasher.hash(name));
+    core::array::from_fn(|n| (halves[n / 8] >> (n % 8 * 8)) as u8)
+}
+
 impl<B> L3l4<B> {
     pub(crate) fn new(b: &Builder) -> Self {
         // The halves of the secret have nothing to do with each other: what the table's timing may give away
@@ -130,11 +145,8 @@ impl<B> L3l4<B> {
         let (mut isn_key, mut table_key) = ([0; 16], [0; 16]);
         isn_key.copy_from_slice(&b.secret[..16]);
         table_key.copy_from_slice(&b.secret[16..]);
-        let cookie_key: [u8; 16] = {
-            let hasher = SipHasher24::new_with_key(&isn_key);
-            let halves = [hasher.hash(b"cookie low"), hasher.hash(b"cookie high")];
-            core::array::from_fn(|n| (halves[n / 8] >> (n % 8 * 8)) as u8)
-        };
+        let cookie_key = drawn(&isn_key, [b"cookie low", b"cookie high"]);
+        let path_key = drawn(&table_key, [b"path low", b"path high"]);
         let table_key = SipHasher24::new_with_key(&table_key);
         let (rx_ring, tx_ring) = b.rings();
         let live = b.limits.live.min(b.limits.flows);
@@ -150,6 +162,8 @@ impl<B> L3l4<B> {
             ),
             wheel: Wheel::new(b.limits.flows, b.start),
             links: b.links.iter().map(|link| egress::link_state(link, b.start)).collect(),
+            narrowed: Vec::new(),
+            paths: Paths::new(path_key),
             dirty: Vec::with_capacity(1024),
             dirty_direct: Vec::with_capacity(1024),
             held: Held::new(live, tx_ring),
@@ -182,6 +196,8 @@ impl<B> L3l4<B> {
             limits: b.limits,
             synack_retries: b.tcp_synack_retries,
             min_mss: b.tcp_min_mss,
+            path_mtu_discovery: b.tcp_path_mtu_discovery,
+            min_path_mtu: b.tcp_min_path_mtu,
             rx_ring,
             half_open: 0,
             udp_flows: 0,
@@ -344,6 +360,7 @@ impl<B> L3l4<B> {
             snd_shift: record.snd_shift,
             options: record.options,
             mss: record.mss,
+            path: record.key.port_index() as u32,
             due: NEVER,
             ..Flow::default()
         };

@@ -85,10 +85,13 @@ impl<B> L3l4<B> {
         let isn = self.number(h, now, floor);
         self.half_open += 1;
         self.sources.enter(&h.key);
-        self.note_offer(h, index, user);
+        let path = self.note_offer(h, index, user);
+        if let Some(mtu) = path {
+            self.narrow(stack, mtu);
+        }
         let record = &self.records[index as usize];
         let flow = &mut self.flows[stack as usize];
-        let mtu = self.links[h.key.port_index()].mtu;
+        let mtu = path.map_or(self.links[h.key.port_index()].mtu, usize::from);
         recover::prepare(&mut flow.sender, &self.recovery, packet, h, mtu);
         flow.notes = flow::note::HALF_OPEN;
         flow.user = user;
@@ -147,8 +150,8 @@ impl<B> L3l4<B> {
         floor.filter(|&floor| seq_lt(isn, floor)).unwrap_or(isn)
     }
 
-    /// Keeps what a SYN says of the connection to come.
-    fn note_offer(&mut self, h: &Headers, index: u32, user: u64) {
+    /// Keeps what a SYN says of the connection to come; returns what the path takes where that is remembered.
+    fn note_offer(&mut self, h: &Headers, index: u32, user: u64) -> Option<u16> {
         let record = &mut self.records[index as usize];
         record.user = user;
         record.mss = h.mss.unwrap_or(DEFAULT_MSS);
@@ -156,6 +159,10 @@ impl<B> L3l4<B> {
         record.rcv_shift = h.window_scale.map_or(0, |_| window_shift(self.rx_ring));
         record.options = if h.window_scale.is_some() { option::SCALE } else { 0 };
         record.options |= if h.sack { option::SACK } else { 0 };
+        let now = record.opened;
+        let mtu = self.remembered(&h.key, now)?;
+        self.records[index as usize].narrow(mtu);
+        Some(mtu)
     }
 
     /// Answers a SYN without remembering it.
@@ -216,6 +223,9 @@ impl<B> L3l4<B> {
         record.mss = offer.mss;
         record.options = if offer.sack { option::SACK } else { 0 };
         let id = record.id(index);
+        if let Some(mtu) = self.remembered(&h.key, now) {
+            self.records[index as usize].narrow(mtu);
+        }
         let stack = if self.direct {
             self.wheel.set_by(index, now, SHORTEST_RTO);
             None

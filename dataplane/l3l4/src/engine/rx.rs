@@ -143,7 +143,7 @@ impl<B> L3l4<B> {
                 return Err(reason);
             }
         }
-        let link = &mut links[flow.key.port_index()];
+        let link = &mut links[flow.path as usize];
         if flow.sender.is_on() {
             // What the sender has heard the stack must hear, too: first the buffer without which it takes nothing.
             if spare.is_none() {
@@ -238,7 +238,7 @@ impl<B> L3l4<B> {
 
     /// Files a flow for its sender's deadline where it is filed for later.
     #[inline]
-    fn arm_sender(&mut self, stack: u32) {
+    pub(super) fn arm_sender(&mut self, stack: u32) {
         let flow = &self.flows[stack as usize];
         if flow.sender.is_due_before(flow.due)
             && let Some(at) = flow.sender.deadline()

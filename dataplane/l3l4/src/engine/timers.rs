@@ -103,7 +103,7 @@ impl<B> L3l4<B> {
         }
         let Self { flows, slots, links, .. } = self;
         let flow = &flows[stack as usize];
-        let interface = &mut links[flow.key.port_index()].interface;
+        let interface = &mut links[flow.path as usize].interface;
         let at = slots.with(stack, |set| interface.poll_at(now.smoltcp(), set));
         let next = match at.map(|at| Instant::from_micros(at.total_micros().max(0) as u64)) {
             Some(at) if at <= now => {

@@ -158,6 +158,15 @@ impl Window {
         self.cubic.restart();
     }
 
+    /// Segments have become smaller: as many as before may be in flight.
+    pub(crate) fn narrow(&mut self, before: u32, mss: u32) {
+        let scale = |size: u32| (u64::from(size) * u64::from(mss) / u64::from(before.max(1))) as u32;
+        self.size = scale(self.size).max(mss);
+        if self.ssthresh != u32::MAX {
+            self.ssthresh = scale(self.ssthresh).max(2 * mss);
+        }
+    }
+
     /// Nothing was sent for a while: what the path can take now is unknown (RFC 5681 section 4.1).
     pub(crate) fn idle(&mut self, initial: u32) {
         self.size = self.size.min(initial);

@@ -42,7 +42,7 @@ impl HyStart {
     pub(crate) fn sample(&mut self, ack: u32, sent: u32, rtt: u32) -> bool {
         if !seq_lt(ack, self.end) {
             (self.end, self.last, self.current, self.samples) = (sent, self.current, u32::MAX, 0);
-            self.rounds = if self.is_careful() { self.rounds + 1 } else { 0 };
+            self.rounds = if self.is_careful() { self.rounds.saturating_add(1) } else { 0 };
         }
         self.current = self.current.min(rtt);
         self.samples = self.samples.saturating_add(1);
@@ -91,5 +91,15 @@ mod tests {
         round(&mut hystart, 1, 30_000);
         assert!(hystart.is_careful());
         assert!(!round(&mut hystart, 2, 20_000) && !hystart.is_careful());
+    }
+
+    #[test]
+    fn rounds_too_short_to_judge_may_go_on_for_ever() {
+        let mut hystart = HyStart::new(0);
+        round(&mut hystart, 0, 20_000);
+        round(&mut hystart, 1, 30_000);
+        assert!(hystart.is_careful());
+        // One sample each: too few to end anything by.
+        assert!((2..1000).all(|n| !hystart.sample(n * 100, (n + 1) * 100, 30_000)));
     }
 }

@@ -110,6 +110,8 @@ enum Timer {
 /// Why something is sent again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Again {
+    /// It was no loss: it was too big for the path, or found the window shrunk.
+    Refit,
     Fast,
     Probe,
     Timeout,

@@ -29,6 +29,20 @@ impl Sender {
         Some(self.ahead)
     }
 
+    /// The path takes no more than `mss` bytes a segment. What is in flight was sent in vain, and goes again at once:
+    /// that is no sign of congestion, and the window keeps its count of segments (RFC 8201 section 5.4).
+    pub(crate) fn narrow(&mut self, shared: &mut Shared, now: Instant, mss: u32) {
+        self.window.narrow(self.mss(), mss);
+        self.mss = mss as u16;
+        if self.board.is_empty() {
+            return;
+        }
+        self.lose(shared, (self.board.start, self.board.end));
+        (self.dup_acks, self.phantom, self.probed, self.probing) = (0, 0, false, false);
+        (self.force, self.rewind, self.base) = (true, true, now);
+        self.arm_with_reorder(shared, now);
+    }
+
     /// Whether it is for this to say what of old data leaves.
     #[inline]
     pub(crate) fn judges(&self) -> bool {
@@ -53,7 +67,8 @@ impl Sender {
         Some(match self.phase {
             Phase::Loss => Again::Timeout,
             Phase::Recovery => Again::Fast,
-            Phase::Open => Again::Probe,
+            Phase::Open if self.probing => Again::Probe,
+            Phase::Open => Again::Refit,
         })
     }
 

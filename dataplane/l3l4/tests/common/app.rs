@@ -20,6 +20,8 @@ pub const ANSWER: u16 = 12;
 pub const MANUAL: u16 = 13;
 /// Writes 1000 bytes when established, closes, goes on reading.
 pub const SHOUT: u16 = 14;
+/// Answers what comes with [`App::flood`] bytes of the pattern.
+pub const SAY: u16 = 15;
 /// Sends [`App::flood`] bytes of a pattern, then closes.
 pub const FLOOD: u16 = 19;
 
@@ -171,6 +173,10 @@ impl Callbacks for App {
                     conn.send(&[b'!'; 1000]);
                     conn.close();
                 }
+            }
+            SAY if self.read(conn, usize::MAX) > 0 => {
+                let bytes: Vec<u8> = (0..self.flood).map(pattern).collect();
+                assert_eq!(conn.send(&bytes), bytes.len());
             }
             FLOOD => {
                 let done = self.wrote.entry(conn.id()).or_default();

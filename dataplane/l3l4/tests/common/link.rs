@@ -53,16 +53,33 @@ pub struct Link {
     pub cut: bool,
     /// The most packets underway at a time; 0 for any number.
     pub queue: usize,
+    /// The longest packet that passes; 0 for any. Longer ones are kept, to be sent back as an error.
+    pub mtu: usize,
+    pub refused: Vec<Vec<u8>>,
     /// How many more of a run will be lost.
     run: u64,
 }
 
 impl Link {
     pub fn new(faults: Faults, seed: u64) -> Self {
-        Self { faults, rng: Rng(seed), waiting: BinaryHeap::new(), count: 0, cut: false, queue: 0, run: 0 }
+        Self {
+            faults,
+            rng: Rng(seed),
+            waiting: BinaryHeap::new(),
+            count: 0,
+            cut: false,
+            queue: 0,
+            mtu: 0,
+            refused: vec![],
+            run: 0,
+        }
     }
 
     pub fn send(&mut self, now: u64, mut packet: Vec<u8>) {
+        if self.mtu > 0 && packet.len() > self.mtu {
+            self.refused.push(packet);
+            return;
+        }
         let f = self.faults;
         if self.run == 0 && f.burst > 0 && self.rng.chance(f.burst) {
             self.run = 1 + self.rng.below(10);

@@ -3,8 +3,8 @@
 //! Invariant: a connection that is marked speaks once a turn, however much came for it; without a buffer it stays
 //! marked and nothing is lost.
 
-use super::super::L3l4;
 use super::super::egress::{Outlet, post};
+use super::super::{L3l4, LinkState};
 use super::{SHORTEST_RTO, record_is_over};
 use crate::callbacks::{Callbacks, CloseReason};
 use crate::compose::Segment;
@@ -102,6 +102,13 @@ impl<B> L3l4<B> {
         post(cb, Outlet { spare, counters, link, flow: Some(record.id(index)), key: &record.key }, &bare)
     }
 
+    /// Whether what is held can be sent without a stack.
+    pub(in super::super) fn may_say(&mut self, index: u32) -> bool {
+        let record = &self.records[index as usize];
+        let mss = segment_size(record, &self.links[record.key.port_index()]);
+        usize::from(self.held.under(record.stack).len) <= most(record, mss)
+    }
+
     /// Sends what is held and has not gone out yet, or an acknowledgment where that is nothing.
     fn say_held<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) -> bool {
         let Self { records, held, links, spare, counters, rx_ring, wheel, .. } = self;
@@ -109,10 +116,9 @@ impl<B> L3l4<B> {
         let slot = record.stack;
         let under = *held.under(slot);
         let link = &links[record.key.port_index()];
-        let largest = link.mtu - if record.key.local.is_v4() { 40 } else { 60 };
-        let mss = usize::from(record.mss).min(largest);
+        let mss = segment_size(record, link);
         let len = usize::from(under.len);
-        if len > (record.peer_window_bytes() as usize).min(INITIAL_WINDOW * mss) {
+        if len > most(record, mss) {
             // What does not fit into the peer's window, or is too many segments for one go, is for a stack, which knows
             // how to wait.
             return self.promote(index).is_some() || self.say_ack(cb, index);
@@ -161,6 +167,19 @@ impl<B> L3l4<B> {
         wheel.set_by(index, now, timeout);
         complete
     }
+}
+
+/// What one segment may carry.
+#[inline]
+fn segment_size(record: &Record, link: &LinkState) -> usize {
+    let largest = link.mtu - if record.key.local.is_v4() { 40 } else { 60 };
+    usize::from(record.mss).min(largest)
+}
+
+/// Bytes that may be under way without a stack.
+#[inline]
+fn most(record: &Record, mss: usize) -> usize {
+    (record.peer_window_bytes() as usize).min(INITIAL_WINDOW * mss)
 }
 
 /// How long what was sent now may take to be acknowledged before it is sent again: three round trips, as after the
