@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(found(&|_| None), None, "silent: not for this to judge");
         assert_eq!(found(&|_| Some(0)), Some(17), "its window stays closed");
         assert_eq!(found(&|second| Some(second as u32)), Some(17), "a byte a second");
-        let seldom = |second: u64| (second % 10 == 0).then_some(second as u32);
+        let seldom = |second: u64| second.is_multiple_of(10).then_some(second as u32);
         assert_eq!(found(&seldom), Some(20), "and answers seldom");
         assert_eq!(found(&|second| Some(64 * second as u32)), None, "just enough");
         assert_eq!(found(&|second| Some(second as u32 / 15 * 1000)), None, "all at once, each time");

@@ -182,7 +182,7 @@ fn a_trickle_is_too_little_and_a_rill_is_enough() {
             let mut client = flood(builder().direct(direct));
             client.pass(1000);
             let end = until_closed(&mut client, 600, |client, second| {
-                let bytes = if second % every == 0 { bytes } else { 0 };
+                let bytes = if second.is_multiple_of(every) { bytes } else { 0 };
                 client.read(bytes);
             });
             let what = format!("direct {direct}, {bytes} bytes every {every} s: {end:?}");
@@ -227,7 +227,7 @@ fn a_direct_connection_that_is_hardly_read() {
             client.say(&[7; 250], 65_535);
         }
         let end = until_closed(&mut client, 200, |client, second| {
-            if second % 5 == 0 {
+            if second.is_multiple_of(5) {
                 client.take(bytes, 65_535);
             }
         });
