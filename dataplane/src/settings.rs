@@ -155,6 +155,10 @@ pub struct Settings {
     pub tcp_halfopen_idle_timeout: Duration,
     /// See [`l3l4::Builder::tcp_user_timeout`].
     pub tcp_user_timeout: Duration,
+    /// See [`l3l4::Builder::tcp_slow_reader_timeout`].
+    pub tcp_slow_reader_timeout: Option<Duration>,
+    /// See [`l3l4::Builder::tcp_slow_reader_bytes`].
+    pub tcp_slow_reader_bytes: u32,
     /// See [`l3l4::Builder::tcp_fin_wait_timeout`].
     pub tcp_fin_wait_timeout: Duration,
     /// See [`l3l4::Builder::tcp_time_wait`].

@@ -133,7 +133,7 @@ const PORTS: [u16; 12] = [
     app::SHOUT,
     app::FLOOD,
     app::ABORT,
-    app::MANUAL,
+    app::TAKING,
     app::REJECT,
     app::DROP,
     app::NO_SERVICE,
@@ -141,7 +141,10 @@ const PORTS: [u16; 12] = [
 
 impl Who {
     fn port(self) -> u16 {
-        PORTS[usize::from(self.0 >> 3) % PORTS.len()]
+        match PORTS[usize::from(self.0 >> 3) % PORTS.len()] {
+            app::TAKING if self.0 & 1 != 0 => app::LEAVING,
+            port => port,
+        }
     }
 
     fn sport(self) -> u16 {
@@ -183,6 +186,9 @@ impl Play {
         let mut world = World::with_mtu(builder, mtu);
         world.app.quota = usize::from(setup.quota);
         world.app.flood = usize::from(setup.flood) * 4;
+        world.app.deadline = Duration::from_secs(3);
+        world.app.patience = (setup.cookies & 8 != 0).then_some(Duration::from_secs(5));
+        world.app.polite = setup.cookies & 16 != 0;
         Self { world, mtu, numbers: [(1, 1); 256], wakes: 0 }
     }
 

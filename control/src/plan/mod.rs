@@ -59,6 +59,9 @@ pub fn settings(loaded: &Loaded, secret: [u8; 32]) -> Result<Settings, Problems>
         tcp_idle_timeout: config.tcp.idle_timeout,
         tcp_halfopen_idle_timeout: config.tcp.halfopen_idle_timeout,
         tcp_user_timeout: config.tcp.user_timeout,
+        tcp_slow_reader_timeout: (!config.tcp.slow_reader_timeout.is_zero())
+            .then_some(config.tcp.slow_reader_timeout),
+        tcp_slow_reader_bytes: u32::try_from(config.tcp.slow_reader_bytes.bytes()).unwrap_or(u32::MAX),
         tcp_fin_wait_timeout: config.tcp.fin_wait_timeout,
         tcp_time_wait: config.tcp.time_wait,
         tcp_synack_retries: u8::try_from(config.tcp.synack_retries).unwrap_or(u8::MAX),

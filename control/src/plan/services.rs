@@ -140,6 +140,9 @@ fn http_spec(http: &Http) -> HttpSpec {
         max_body: http.max_body.bytes(),
         max_head: usize::try_from(http.max_head.bytes()).unwrap_or(usize::MAX),
         keep_alive: http.keep_alive,
+        head_timeout: http.head_timeout,
+        body_timeout: http.body_timeout,
+        keep_alive_timeout: http.keep_alive_timeout,
     }
 }
 

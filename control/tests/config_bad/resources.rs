@@ -95,3 +95,20 @@ fn a_connections_buffers_hold_the_longest_packet() {
     assert!(problem.what.contains("8192 bytes do not hold one packet of the largest MTU, 9000"), "{problem}");
     assert!(problem.instead.contains("9KiB or more"), "{problem}");
 }
+
+#[test]
+fn no_reader_is_asked_for_more_than_waits() {
+    let with = |bytes: &str| {
+        GOOD.replace("buffer_size: 64KiB", &format!("buffer_size: 64KiB, slow_reader_bytes: {bytes}"))
+    };
+    assert!(GOOD.contains("buffer_size: 64KiB"));
+    assert!(parse_for("x", &with("64KiB"), &Host::unknown()).is_ok());
+    let (text, line, column) = unmark(&with("§65KiB"));
+    let found = parse_for("x", &text, &Host::unknown()).unwrap_err().0;
+    let [problem] = &found[..] else { panic!("{found:#?}") };
+    assert_eq!(
+        (problem.line, problem.column, problem.path.as_str()),
+        (line, column, "tcp.slow_reader_bytes")
+    );
+    assert!(problem.instead.contains("65536B or less"), "{problem}");
+}

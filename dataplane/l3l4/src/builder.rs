@@ -102,6 +102,8 @@ pub struct Builder {
     pub(crate) tcp_idle_timeout: Duration,
     pub(crate) tcp_halfopen_idle_timeout: Duration,
     pub(crate) tcp_user_timeout: Duration,
+    pub(crate) tcp_slow_reader_timeout: Option<Duration>,
+    pub(crate) tcp_slow_reader_bytes: u32,
     pub(crate) tcp_fin_wait_timeout: Duration,
     pub(crate) tcp_time_wait: Duration,
     pub(crate) tcp_synack_retries: u8,
@@ -130,6 +132,8 @@ impl Default for Builder {
             tcp_idle_timeout: Duration::from_secs(7200),
             tcp_halfopen_idle_timeout: Duration::from_secs(7200),
             tcp_user_timeout: Duration::from_secs(120),
+            tcp_slow_reader_timeout: Some(Duration::from_secs(60)),
+            tcp_slow_reader_bytes: 1024,
             tcp_fin_wait_timeout: Duration::from_secs(60),
             tcp_time_wait: Duration::from_secs(10),
             tcp_synack_retries: 5,
@@ -179,6 +183,12 @@ impl Builder {
         /// How long sent data may stay without any sign of the peer before the connection is aborted
         /// (RFC 9293 section 3.8.3; default 120 s).
         tcp_user_timeout: Duration;
+        /// Within each such time a peer that answers has to take `tcp_slow_reader_bytes` of what waits for it, or all of
+        /// it, else the connection is aborted; `None` for no such limit (RFC 9293 section 3.8.6.1; default 60 s). While
+        /// its window is open, so that what it does not take may be lost on its way, it has the user timeout, if longer.
+        tcp_slow_reader_timeout: Option<Duration>;
+        /// See there (default 1024).
+        tcp_slow_reader_bytes: u32;
         /// How long a closed connection waits for the peer's FIN (default 60 s).
         tcp_fin_wait_timeout: Duration;
         /// How long a finished connection is remembered (TIME-WAIT; default 10 s).
@@ -243,6 +253,8 @@ impl Builder {
         within("limits.udp_flows", self.limits.udp_flows, 0, self.limits.flows)?;
         within("limits.half_open", self.limits.half_open, 1, self.limits.flows)?;
         within("tcp_initial_window", self.tcp_initial_window as usize, 1, 1000)?;
+        // Half of the sequence space: more could not be told from what was taken long ago.
+        within("tcp_slow_reader_bytes", self.tcp_slow_reader_bytes as usize, 1, 1 << 30)?;
         within("tcp_min_mss", usize::from(self.tcp_min_mss), 48, 1220)?;
         within("tcp_min_path_mtu", usize::from(self.tcp_min_path_mtu), 296, 1280)?;
         crate::engine::self_test(&self)?;

@@ -4,8 +4,10 @@
 //! and cannot reach the engine; what they want done to the flow at hand they do through [`Conn`] or
 //! [`Datagram`], what they want done to another flow they queue and do after the call returns.
 
-use crate::conn::{Conn, Datagram};
+use crate::conn::Conn;
+use crate::datagram::Datagram;
 use crate::key::{FlowId, FlowKey, Protocol};
+use core::time::Duration;
 
 /// What to do with the first packet of a flow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +42,10 @@ pub enum CloseReason {
     HalfOpen,
     /// It made room for a new flow.
     Evicted,
+    /// The peer took too little of what waited for it, though it answered (`Builder::tcp_slow_reader_timeout`).
+    SlowReader,
+    /// What the application waited for did not come in time ([`Conn::set_deadline`]), and it aborted.
+    SlowSender,
 }
 
 impl CloseReason {
@@ -52,6 +58,8 @@ impl CloseReason {
         Self::UserTimeout,
         Self::HalfOpen,
         Self::Evicted,
+        Self::SlowReader,
+        Self::SlowSender,
     ];
 
     /// The name used in metrics and listings.
@@ -65,6 +73,8 @@ impl CloseReason {
             Self::UserTimeout => "user_timeout",
             Self::HalfOpen => "half_open",
             Self::Evicted => "evicted",
+            Self::SlowReader => "slow_reader",
+            Self::SlowSender => "slow_sender",
         }
     }
 }
@@ -115,6 +125,19 @@ pub trait Callbacks {
     /// Something changed for a TCP connection: it was established, data came, room came free after too little was
     /// found, or the peer closed its side. Take and write what can be taken and written now.
     fn l4_rx(&mut self, conn: &mut Conn<'_>);
+
+    /// What a connection was to wait for has not come: the time of [`Conn::set_deadline`] is over, or that of
+    /// [`Callbacks::l4_idle`]. The deadline is gone, and may be set anew; what is not done here is to abort.
+    fn l4_deadline(&mut self, conn: &mut Conn<'_>) {
+        conn.abort();
+    }
+
+    /// How long an established connection may go without data from the peer while nothing is under way and no deadline
+    /// is set; `None` for as long as the engine's own timeout lets it. Asked now and then, never per packet; it must
+    /// change nothing and always say the same of a connection in the same state.
+    fn l4_idle(&mut self, _: FlowId, _user: u64) -> Option<Duration> {
+        None
+    }
 
     /// A UDP datagram came in.
     fn l4_datagram(&mut self, datagram: &mut Datagram<'_>);

@@ -8,6 +8,8 @@ use crate::flow::{Flow, note};
 use crate::held::Under;
 use crate::key::{FlowId, FlowKey};
 use crate::record::{self, Record};
+use crate::waits;
+use core::time::Duration;
 use smoltcp::socket::tcp::{Socket, State};
 
 /// A TCP connection.
@@ -267,6 +269,23 @@ impl Conn<'_> {
         }
     }
 
+    /// Says how long what the application waits for may take, from the packet at hand on, in place of what it said
+    /// before; `None`: it waits for nothing. What comes meanwhile does not move it: when it is over
+    /// [`Callbacks::l4_deadline`](crate::Callbacks::l4_deadline) is called. Kept in milliseconds, at most a week.
+    pub fn set_deadline(&mut self, after: Option<Duration>) {
+        let word = waits::word(after);
+        match &mut self.on {
+            On::Record(direct) => {
+                direct.under.word = word;
+                direct.record.notes |= record::note::SPOKEN;
+            }
+            On::Stack { flow, .. } => {
+                flow.word = word;
+                flow.notes |= note::SPOKEN;
+            }
+        }
+    }
+
     /// Ends the connection at once with an RST; what is queued is lost.
     pub fn abort(&mut self) {
         match &mut self.on {
@@ -317,54 +336,4 @@ fn wrote(flow: &mut Flow, sent: usize, short: bool) -> usize {
         flow.notes |= note::WANTS_ROOM;
     }
     sent
-}
-
-/// A UDP datagram and the room for one answer to it.
-pub struct Datagram<'a> {
-    pub(crate) id: FlowId,
-    pub(crate) key: &'a FlowKey,
-    pub(crate) user: u64,
-    pub(crate) data: &'a [u8],
-    pub(crate) room: &'a mut [u8],
-    pub(crate) answer: Option<usize>,
-}
-
-impl<'a> Datagram<'a> {
-    /// The handle of the flow.
-    #[must_use]
-    pub fn id(&self) -> FlowId {
-        self.id
-    }
-
-    /// The five-tuple: peer and local address and port of this datagram.
-    #[must_use]
-    pub fn key(&self) -> &'a FlowKey {
-        self.key
-    }
-
-    /// The word given with the verdict.
-    #[must_use]
-    pub fn user(&self) -> u64 {
-        self.user
-    }
-
-    /// The payload.
-    #[must_use]
-    pub fn data(&self) -> &'a [u8] {
-        self.data
-    }
-
-    /// The longest answer that can be sent, in bytes (nothing is fragmented on the way out).
-    #[must_use]
-    pub fn max_len(&self) -> usize {
-        self.room.len()
-    }
-
-    /// Answers with one datagram, all or nothing; false where it is too long. A second answer replaces the first.
-    pub fn reply(&mut self, bytes: &[u8]) -> bool {
-        let Some(room) = self.room.get_mut(..bytes.len()) else { return false };
-        room.copy_from_slice(bytes);
-        self.answer = Some(bytes.len());
-        true
-    }
 }

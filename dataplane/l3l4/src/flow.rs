@@ -18,21 +18,23 @@ pub(crate) const fn seq_lt(a: u32, b: u32) -> bool {
 /// Bits of [`Flow::notes`].
 pub(crate) mod note {
     /// In the list of flows with something to send.
-    pub(crate) const DIRTY: u8 = 1;
+    pub(crate) const DIRTY: u16 = 1;
     /// The application found too little room; it wants to hear of more.
-    pub(crate) const WANTS_ROOM: u8 = 2;
+    pub(crate) const WANTS_ROOM: u16 = 2;
     /// The application took, wrote or closed something since egress last ran.
-    pub(crate) const TOUCHED: u8 = 4;
+    pub(crate) const TOUCHED: u16 = 4;
     /// The application closed its side: a FIN follows what is queued.
-    pub(crate) const FIN: u8 = 8;
+    pub(crate) const FIN: u16 = 8;
     /// The application knows of the peer's FIN.
-    pub(crate) const TOLD_END: u8 = 16;
+    pub(crate) const TOLD_END: u16 = 16;
     /// Counted among the half-open flows.
-    pub(crate) const HALF_OPEN: u8 = 32;
+    pub(crate) const HALF_OPEN: u16 = 32;
     /// Something sent waits to be acknowledged, since `Flow::busy_since`.
-    pub(crate) const BUSY: u8 = 64;
+    pub(crate) const BUSY: u16 = 64;
     /// The engine gave up on the peer: no event but the close is due any more.
-    pub(crate) const GIVEN_UP: u8 = 128;
+    pub(crate) const GIVEN_UP: u16 = 128;
+    /// The application said in this call how long it waits: `Flow::word`.
+    pub(crate) const SPOKEN: u16 = 256;
 }
 
 #[derive(Clone, Debug, Default)]
@@ -40,7 +42,7 @@ pub(crate) struct Flow {
     pub(crate) key: FlowKey,
     /// Its handle: the record, and the record's generation.
     pub(crate) id: FlowId,
-    pub(crate) notes: u8,
+    pub(crate) notes: u16,
     pub(crate) state: u8,
     pub(crate) syn_acks: u8,
     /// Shift of the window we advertise.
@@ -75,6 +77,10 @@ pub(crate) struct Flow {
     pub(crate) snd_edge: u32,
     /// Largest window the peer ever advertised (RFC 5961 section 5).
     pub(crate) max_window: u32,
+    /// How far the peer has to get with what waits for it, see [`crate::pace`]; 0 where nobody has looked.
+    pub(crate) target: u32,
+    /// See [`crate::waits::word`].
+    pub(crate) word: u32,
     /// When it is looked at next: what it is filed under in the wheel, or later.
     pub(crate) due: Instant,
     pub(crate) last_rx: Instant,
@@ -92,7 +98,7 @@ pub(crate) struct Flow {
 
 impl Flow {
     #[inline]
-    pub(crate) fn has(&self, note: u8) -> bool {
+    pub(crate) fn has(&self, note: u16) -> bool {
         self.notes & note != 0
     }
 

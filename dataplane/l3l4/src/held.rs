@@ -23,6 +23,10 @@ pub(crate) struct Under {
     pub(crate) len: u16,
     /// How far they went out since sending last began with the first one; a FIN counts as one more.
     pub(crate) sent: u16,
+    /// How far the peer has to get, see [`crate::pace`]; 0 where nobody has looked.
+    pub(crate) target: u32,
+    /// See [`crate::waits::word`]; of the last call only.
+    pub(crate) word: u32,
     /// When the first of them was sent last.
     pub(crate) sent_at: Instant,
     /// Since when something waits to be acknowledged.
@@ -75,6 +79,16 @@ impl Held {
     #[inline]
     pub(crate) fn release(&mut self, slot: u32) {
         self.free.push(slot);
+    }
+
+    /// Whether [`Held::take`] would find one.
+    pub(crate) fn has_room(&self) -> bool {
+        self.used() < self.limit
+    }
+
+    /// The slot that was released last.
+    pub(crate) fn last_released(&self) -> Option<u32> {
+        self.free.last().copied()
     }
 
     #[inline]

@@ -47,6 +47,8 @@ pub(crate) mod note {
     pub(crate) const WANTS_ROOM: u8 = 32;
     /// To be ended with an RST.
     pub(crate) const ABORT: u8 = 64;
+    /// The application said in this call how long it waits: `Under::word`.
+    pub(crate) const SPOKEN: u8 = 128;
     /// None of these: ESTABLISHED (RFC 9293 section 3.3.2).
     pub(crate) const STATE: u8 = HALF_OPEN | FIN_IN | FIN_OUT | FIRST | ABORT;
 }

@@ -119,7 +119,7 @@ fn windows_are_scaled_where_offered() {
 /// RFC 9293 MUST-37: a window may stay closed for as long as the peer answers probes.
 #[test]
 fn a_window_may_stay_closed() {
-    let mut world = World::new(builder().tcp_user_timeout(core::time::Duration::from_secs(120)));
+    let mut world = World::new(builder().tcp_slow_reader_timeout(None));
     let (ours, theirs) = world.handshake(&seg(MANUAL, SYN, 1000, 0).window(100));
     let id = world.app.last_id();
     world.engine.l4_tx(id, &[7; 300]).unwrap();

@@ -171,6 +171,8 @@ impl Kit {
             .tcp_idle_timeout(s.tcp_idle_timeout)
             .tcp_halfopen_idle_timeout(s.tcp_halfopen_idle_timeout)
             .tcp_user_timeout(s.tcp_user_timeout)
+            .tcp_slow_reader_timeout(s.tcp_slow_reader_timeout)
+            .tcp_slow_reader_bytes(s.tcp_slow_reader_bytes)
             .tcp_fin_wait_timeout(s.tcp_fin_wait_timeout)
             .tcp_time_wait(s.tcp_time_wait)
             .tcp_synack_retries(s.tcp_synack_retries)

@@ -24,17 +24,21 @@ pub struct AppCounters {
     pub http_requests: u64,
     /// Responses begun, by class: 1xx, 2xx, 3xx, 4xx, 5xx.
     pub http_responses: [u64; 5],
-    /// Requests refused with an error that ends the connection: syntax, limits, unknown framing.
+    /// Requests refused with an error that ends the connection: syntax, limits, unknown framing, time.
     pub http_bad_requests: u64,
     /// Connections on which the peer ended in the middle of a request.
     pub http_truncated_requests: u64,
     /// Connections reset because the peer kept sending long after it was refused.
     pub http_drain_aborts: u64,
+    /// Requests whose head or body did not come in time (status 408).
+    pub http_timeouts: u64,
+    /// Connections closed because no request came for too long.
+    pub http_idle_closes: u64,
 }
 
 impl AppCounters {
     /// How many numbers there are.
-    pub const COUNT: usize = 16;
+    pub const COUNT: usize = 18;
 
     /// Their names, in the order of [`AppCounters::values`].
     pub const NAMES: [&'static str; Self::COUNT] = [
@@ -54,6 +58,8 @@ impl AppCounters {
         "http_bad_requests",
         "http_truncated_requests",
         "http_drain_aborts",
+        "http_timeouts",
+        "http_idle_closes",
     ];
 
     /// All the numbers, for a worker to publish without knowing them one by one.
@@ -76,6 +82,8 @@ impl AppCounters {
             self.http_bad_requests,
             self.http_truncated_requests,
             self.http_drain_aborts,
+            self.http_timeouts,
+            self.http_idle_closes,
         ]
     }
 
@@ -104,6 +112,7 @@ mod tests {
             tcp_bytes_in: 1,
             http_responses: [2, 3, 4, 5, 6],
             http_drain_aborts: 7,
+            http_idle_closes: 8,
             ..AppCounters::default()
         };
         let of = |name: &str| {
@@ -114,6 +123,7 @@ mod tests {
         assert_eq!(of("http_responses_1xx"), 2);
         assert_eq!(of("http_responses_5xx"), 6);
         assert_eq!(of("http_drain_aborts"), 7);
-        assert_eq!(counters.values().iter().sum::<u64>(), 28);
+        assert_eq!(of("http_idle_closes"), 8);
+        assert_eq!(counters.values().iter().sum::<u64>(), 36);
     }
 }

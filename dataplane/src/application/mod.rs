@@ -16,6 +16,7 @@ pub mod http;
 mod testing;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use chargen::Chargen;
 pub use counters::AppCounters;
@@ -71,6 +72,10 @@ pub trait Stream {
 
     /// RST, and forget what is queued.
     fn abort(&mut self);
+
+    /// How long what is waited for may take, from now on; `None`: nothing is waited for. It replaces what was said
+    /// before, and stays until it is over or said anew: then [`Application::on_deadline`] is called.
+    fn set_deadline(&mut self, after: Option<Duration>);
 }
 
 /// The answer to one datagram: all or nothing.
@@ -89,6 +94,17 @@ pub trait Application: Send + Sync {
 
     /// Called whenever something changed: opened, data, room, peer closed. Idempotent.
     fn on_tcp(&self, state: &mut FlowState, stream: &mut dyn Stream, counters: &mut AppCounters);
+
+    /// Called when the deadline that was set is over, or nothing came for [`Application::idle_timeout`].
+    fn on_deadline(&self, state: &mut FlowState, stream: &mut dyn Stream, _: &mut AppCounters) {
+        stream.abort();
+        *state = FlowState::Done;
+    }
+
+    /// How long a flow may stay without a byte of which nothing is remembered ([`FlowState::is_blank`]).
+    fn idle_timeout(&self) -> Option<Duration> {
+        None
+    }
 
     /// Called once per datagram. There is no state between datagrams.
     fn on_udp(&self, data: &[u8], reply: &mut dyn Reply, counters: &mut AppCounters);

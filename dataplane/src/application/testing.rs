@@ -3,6 +3,8 @@
 //! Invariant: the receive ring really wraps and refuses what does not fit, the transmit queue has
 //! exactly the room it was given, and misuse (taking too much, sending after close) panics.
 
+use std::time::Duration;
+
 use super::{AppCounters, Application, FlowState, Reply, Stream};
 
 pub(super) struct Mock {
@@ -18,6 +20,9 @@ pub(super) struct Mock {
     pub(super) sent: Vec<u8>,
     pub(super) closes: usize,
     pub(super) aborts: usize,
+    pub(super) deadline: Option<Duration>,
+    /// How often one was set or taken back.
+    pub(super) deadlines: usize,
 }
 
 impl Mock {
@@ -34,6 +39,8 @@ impl Mock {
             sent: Vec::new(),
             closes: 0,
             aborts: 0,
+            deadline: None,
+            deadlines: 0,
         }
     }
 
@@ -156,6 +163,11 @@ impl Stream for Mock {
     fn abort(&mut self) {
         self.aborts += 1;
         self.queue.clear();
+    }
+
+    fn set_deadline(&mut self, after: Option<Duration>) {
+        self.deadlines += 1;
+        self.deadline = after;
     }
 }
 

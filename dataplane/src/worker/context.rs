@@ -18,6 +18,7 @@ use dpdk_ffi::mbuf::{L4Checksum, Mbuf, TxOffload};
 use dpdk_ffi::mempool::Mempool;
 use l3l4::{Callbacks, CloseReason, Conn, Datagram, FlowId, FlowKey, Protocol, TxMeta, Verdict};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// UDP ports of services that answer unasked-for datagrams, errors with errors among them: echo, active users,
 /// daytime, quote of the day, chargen, time, DNS, TFTP, NTP. No client of ours sends from them. A bit for each.
@@ -292,6 +293,26 @@ impl Callbacks for Context {
         }
     }
 
+    fn l4_deadline(&mut self, conn: &mut Conn<'_>) {
+        let Self { companions, editions, services, states, .. } = self;
+        let companion = &mut companions[conn.id().index()];
+        match behind(editions, services, companion) {
+            Some((application, counters)) => states.with(&mut companion.state, |state| {
+                application.on_deadline(state, &mut TcpStream(conn), counters)
+            }),
+            None => conn.abort(),
+        }
+    }
+
+    fn l4_idle(&mut self, id: FlowId, _: u64) -> Option<Duration> {
+        let Self { companions, editions, services, .. } = self;
+        let companion = &companions[id.index()];
+        if companion.state != Kept::Blank {
+            return None;
+        }
+        behind(editions, services, companion)?.0.idle_timeout()
+    }
+
     fn l4_datagram(&mut self, datagram: &mut Datagram<'_>) {
         let Self { companions, editions, services, sender, .. } = self;
         let companion = &mut companions[datagram.id().index()];
@@ -386,6 +407,9 @@ impl Stream for TcpStream<'_, '_> {
     }
     fn abort(&mut self) {
         self.0.abort();
+    }
+    fn set_deadline(&mut self, after: Option<Duration>) {
+        self.0.set_deadline(after);
     }
 }
 

@@ -298,6 +298,8 @@ pub fn settings(devices: &[String]) -> Settings {
         tcp_sleep_after: Some(Duration::from_secs(5)),
         syn_cookies: SynCookies::Auto,
         tcp_user_timeout: Duration::from_secs(120),
+        tcp_slow_reader_timeout: Some(Duration::from_secs(60)),
+        tcp_slow_reader_bytes: 1024,
         tcp_fin_wait_timeout: Duration::from_secs(60),
         tcp_time_wait: Duration::from_secs(10),
         tcp_synack_retries: 5,

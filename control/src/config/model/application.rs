@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
@@ -12,7 +13,7 @@ use crate::config::node::{Node, Yaml, shorten};
 use crate::config::problem::Wrong;
 use crate::config::section::section;
 use crate::config::spec::{Rule, Shape, default, required};
-use crate::config::units::{Size, kib, mib};
+use crate::config::units::{Size, kib, mib, seconds};
 use crate::config::value::Value;
 
 /// What a terminated flow talks to.
@@ -45,6 +46,12 @@ section! {
         "max_head" max_head: Size = default(Size::from_bytes(kib(8))).range(256..=kib(16));
         /// Keep the connection open after an answer.
         "keep_alive" keep_alive: bool = default(true);
+        /// From the first byte of a request to the end of its head. When it is over the answer is 408 and the connection closes.
+        "head_timeout" head_timeout: Duration = default(Duration::from_secs(10)).range(seconds(1)..=seconds(3600));
+        /// Within each such time the body of a request is complete or 16 KiB further. When it is over the answer is 408 and the connection closes.
+        "body_timeout" body_timeout: Duration = default(Duration::from_secs(30)).range(seconds(1)..=seconds(3600));
+        /// A connection on which nothing came is closed after this time, before the first request and between two.
+        "keep_alive_timeout" keep_alive_timeout: Duration = default(Duration::from_secs(75)).range(seconds(1)..=seconds(86_400));
     }
 
     /// An application with settings.

@@ -53,6 +53,10 @@ section! {
         "sleep_after" sleep_after: Duration = default(Duration::from_secs(5)).range(seconds(0)..=seconds(86_400));
         /// Sent data that stays unacknowledged this long aborts the flow (RFC 9293, 3.8.3).
         "user_timeout" user_timeout: Duration = default(Duration::from_secs(120)).range(seconds(1)..=seconds(86_400));
+        /// While something waits for a peer, it has to take `slow_reader_bytes` of it, or all, within each such time, else the flow is aborted (`slow_reader`); 0 s for never, as RFC 9293 has it (MUST-37). A peer that says nothing at all is a matter of `user_timeout`.
+        "slow_reader_timeout" slow_reader_timeout: Duration = default(Duration::from_secs(60)).range(seconds(0)..=seconds(86_400));
+        /// See `slow_reader_timeout`.
+        "slow_reader_bytes" slow_reader_bytes: Size = default(Size::from_bytes(kib(1))).range(1..=mib(16));
         /// A flow that has sent everything and its FIN (FIN-WAIT-2) is closed after this time without a packet from the peer.
         "fin_wait_timeout" fin_wait_timeout: Duration = default(Duration::from_secs(60)).range(seconds(1)..=seconds(3600));
         /// How long a closed flow keeps its five-tuple (RFC 9293 says twice the MSL).

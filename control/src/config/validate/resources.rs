@@ -22,6 +22,7 @@ pub(super) fn check(checker: &mut Checker<'_>) {
     memory(checker);
     address_space(checker);
     packets(checker);
+    readers(checker);
     limits(checker);
 }
 
@@ -139,6 +140,19 @@ fn packets(checker: &mut Checker<'_>) {
         let what = format!("{size} bytes do not hold one packet of the largest MTU, {largest}");
         let instead = format!("write {}KiB or more, or lower `mtu`", largest.div_ceil(1024));
         checker.error("tcp.buffer_size", what, instead);
+    }
+}
+
+/// More than a flow's buffer holds never waits at once.
+fn readers(checker: &mut Checker<'_>) {
+    if !checker.usable("tcp.buffer_size") || !checker.usable("tcp.slow_reader_bytes") {
+        return;
+    }
+    let (least, size) =
+        (checker.config.tcp.slow_reader_bytes.bytes(), checker.config.tcp.buffer_size.bytes());
+    if least > size {
+        let what = format!("{least} bytes are more than wait at once: `buffer_size` is {size}");
+        checker.error("tcp.slow_reader_bytes", what, format!("write {size}B or less"));
     }
 }
 

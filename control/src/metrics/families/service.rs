@@ -42,7 +42,7 @@ pub(super) const FAMILIES: &[Family] = &[
         }
     }),
     family!(Counter "service_http_bad_requests_total" ["service"] "requests",
-        "HTTP requests refused with an error that ends the connection: syntax, limits, unknown framing.",
+        "HTTP requests refused with an error that ends the connection: syntax, limits, unknown framing, time.",
         |s, out| http(s, out, |c| c.http_bad_requests)),
     family!(Counter "service_http_truncated_requests_total" ["service"] "requests",
         "Connections on which the peer ended in the middle of a request.",
@@ -50,6 +50,12 @@ pub(super) const FAMILIES: &[Family] = &[
     family!(Counter "service_http_drain_aborts_total" ["service"] "flows",
         "Connections reset because the peer kept sending long after it was refused.",
         |s, out| http(s, out, |c| c.http_drain_aborts)),
+    family!(Counter "service_http_timeouts_total" ["service"] "requests",
+        "HTTP requests whose head or body did not come in time: status 408. They are bad requests, too.",
+        |s, out| http(s, out, |c| c.http_timeouts)),
+    family!(Counter "service_http_idle_closes_total" ["service"] "flows",
+        "Connections closed because no request came for `keep_alive_timeout`.",
+        |s, out| http(s, out, |c| c.http_idle_closes)),
 ];
 
 fn applications<'s>(

@@ -14,6 +14,7 @@ mod direct;
 mod egress;
 mod open;
 mod path;
+mod patience;
 mod recover;
 mod rx;
 mod self_test;
@@ -35,6 +36,7 @@ use crate::held::Held;
 use crate::isn::Isn;
 use crate::key::{FlowId, FlowKey, TupleHash};
 use crate::limiter::Limiter;
+use crate::pace::Pace;
 use crate::paths::Paths;
 use crate::record::{self, Kind, NONE, Record};
 use crate::recovery::{CongestionControl, Shared};
@@ -42,6 +44,7 @@ use crate::slots::{Shape, Slots};
 use crate::sources::Sources;
 use crate::table::Table;
 use crate::time::Instant;
+use crate::waits::Waits;
 use crate::wheel::Wheel;
 use core::time::Duration;
 use siphasher::sip::SipHasher24;
@@ -64,6 +67,8 @@ struct Timeouts {
     idle: Duration,
     half_open: Duration,
     user: Duration,
+    /// `None`: peers may take as long as they like.
+    pace: Option<Pace>,
     fin_wait: Duration,
     time_wait: Duration,
     udp_idle: Duration,
@@ -81,6 +86,7 @@ pub struct L3l4<B> {
     hash: TupleHash,
     slots: Slots,
     wheel: Wheel,
+    waits: Waits,
     /// Those of the ports, and behind them those that narrow paths need.
     links: Vec<LinkState>,
     /// Port and path MTU of the latter.
@@ -161,6 +167,7 @@ impl<B> L3l4<B> {
                 Shape { rx_ring, tx_ring, reno: b.congestion == CongestionControl::Stack },
             ),
             wheel: Wheel::new(b.limits.flows, b.start),
+            waits: Waits::new(b.limits.flows),
             links: b.links.iter().map(|link| egress::link_state(link, b.start)).collect(),
             narrowed: Vec::new(),
             paths: Paths::new(path_key),
@@ -187,6 +194,11 @@ impl<B> L3l4<B> {
                 idle: b.tcp_idle_timeout,
                 half_open: b.tcp_halfopen_idle_timeout,
                 user: b.tcp_user_timeout,
+                pace: b.tcp_slow_reader_timeout.map(|timeout| Pace {
+                    timeout,
+                    bytes: b.tcp_slow_reader_bytes,
+                    lossy: timeout.max(b.tcp_user_timeout),
+                }),
                 fin_wait: b.tcp_fin_wait_timeout,
                 time_wait: b.tcp_time_wait,
                 udp_idle: b.udp_idle_timeout,

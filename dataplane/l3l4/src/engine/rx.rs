@@ -3,7 +3,8 @@
 use super::{L3l4, recover};
 use crate::callbacks::{Callbacks, CloseReason, TxMeta, Verdict as Admission};
 use crate::compose;
-use crate::conn::{Conn, Datagram, On};
+use crate::conn::{Conn, On};
+use crate::datagram::Datagram;
 use crate::device::{Core, OnePacket, TxChecksum, reserve};
 use crate::drop::DropReason;
 use crate::extension;
@@ -207,7 +208,7 @@ impl<B> L3l4<B> {
         let early = flow.sender.is_due_before(flow.due);
         // smoltcp drops what finds no place in its list of holes without a word; the sender needs one.
         owes_ack |= seq_lt(before.1, h.seq) && h.payload_len() > 0;
-        if flow.state == State::Established as u8 && !flow.has(note::HALF_OPEN) {
+        if flow.state == State::Established as u8 && !flow.has(note::HALF_OPEN | note::SPOKEN) {
             if !flow.is_busy() {
                 flow.notes &= !note::BUSY;
             }
@@ -247,8 +248,8 @@ impl<B> L3l4<B> {
         }
     }
 
-    /// After a segment, where the connection begins or ends: ends what has ended, counts what has opened, marks
-    /// what has something to send.
+    /// After a segment, where the connection begins or ends, or its application said how long it waits: ends what has
+    /// ended, counts what has opened, marks what has something to send.
     fn settle<C: Callbacks<Buffer = B>>(
         &mut self,
         cb: &mut C,
@@ -257,6 +258,10 @@ impl<B> L3l4<B> {
         h: &Headers,
         duplicate: bool,
     ) {
+        let flow = &mut self.flows[stack as usize];
+        if flow.has(note::SPOKEN) {
+            self.heed(stack, now);
+        }
         let flow = &mut self.flows[stack as usize];
         if flow.has(note::HALF_OPEN) && !flow.is_half_open() {
             flow.notes &= !note::HALF_OPEN;

@@ -38,7 +38,7 @@ pub(super) const NO_STACK: DropReason = DropReason::LiveLimit;
 impl<B> L3l4<B> {
     /// Puts a live connection to sleep if it can sleep; says whether it did.
     pub(super) fn lull(&mut self, now: Instant, stack: u32) -> bool {
-        let Self { flows, slots, timeouts, wheel, counters, .. } = self;
+        let Self { flows, slots, wheel, counters, .. } = self;
         let flow = &flows[stack as usize];
         let busy = note::DIRTY | note::WANTS_ROOM | note::FIN | note::HALF_OPEN | note::GIVEN_UP;
         let quiet = flow.state == State::Established as u8
@@ -51,7 +51,8 @@ impl<B> L3l4<B> {
             return false;
         }
         counters.tcp_slept += 1;
-        wheel.set(flow.id.index, (flow.last_rx + timeouts.idle).max(now));
+        // What it waits for now, and how long, is found out then.
+        wheel.set(flow.id.index, now);
         self.lay_down(stack, Kind::Direct);
         true
     }
@@ -106,7 +107,8 @@ impl<B> L3l4<B> {
         debug_assert!(built, "a handshake made by ourselves went wrong");
         let again = now + self.timeouts.sleep.unwrap_or(self.timeouts.idle);
         self.wheel.catch_up(now);
-        self.arm(stack, again);
+        let deadline = self.waits.deadline(self.flows[stack as usize].id);
+        self.arm(stack, deadline.map_or(again, |at| again.min(at)));
         Some(stack)
     }
 

@@ -1,8 +1,9 @@
 //! The turn: timers that have come due, then everything that is ready to leave.
 
-use super::L3l4;
+use super::{L3l4, NEVER};
 use crate::callbacks::{Callbacks, CloseReason};
-use crate::flow::note;
+use crate::flow::{note, seq_lt};
+use crate::pace::Seen;
 use crate::record::Kind;
 use crate::time::Instant;
 use core::time::Duration;
@@ -59,7 +60,13 @@ impl<B> L3l4<B> {
         match record.kind {
             Kind::Udp => self.expire(cb, now, index, self.timeouts.udp_idle),
             Kind::Direct => self.fire_direct(cb, now, index),
-            Kind::Tcp => self.fire_tcp(cb, now, record.stack),
+            Kind::Tcp => {
+                let stack = record.stack;
+                let waits = self.be_patient(cb, now, stack);
+                if !self.flows[stack as usize].has(note::GIVEN_UP) {
+                    self.fire_tcp(cb, now, stack, waits);
+                }
+            }
             Kind::Free | Kind::TimeWait => {}
         }
     }
@@ -75,7 +82,8 @@ impl<B> L3l4<B> {
         self.close(cb, index, CloseReason::Idle);
     }
 
-    fn fire_tcp<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, stack: u32) {
+    /// `waits` is when its application wants to be asked.
+    fn fire_tcp<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, stack: u32, waits: Instant) {
         let timeouts = self.timeouts;
         let Self { flows, records, .. } = self;
         let flow = &flows[stack as usize];
@@ -97,6 +105,11 @@ impl<B> L3l4<B> {
             }
             return;
         }
+        let Some(judged) = self.judge_reader(now, stack) else {
+            self.give_up(stack, CloseReason::SlowReader);
+            return;
+        };
+        let end = end.min(judged).min(waits);
         if let Some(at) = self.expire_sender(now, stack) {
             self.arm(stack, at.min(end));
             return;
@@ -136,6 +149,20 @@ impl<B> L3l4<B> {
             },
         };
         self.arm(stack, next.min(end));
+    }
+
+    /// Looks at whether the peer takes what waits for it: when to look again, or `None` where it is too slow.
+    fn judge_reader(&mut self, now: Instant, stack: u32) -> Option<Instant> {
+        let flow = &mut self.flows[stack as usize];
+        let Some(pace) = self.timeouts.pace else { return Some(NEVER) };
+        if !flow.has(note::BUSY) || flow.is_half_open() {
+            flow.target = 0;
+            return Some(NEVER);
+        }
+        let waiting = flow.goal().wrapping_sub(flow.snd_una);
+        let closed = !seq_lt(flow.snd_una, flow.snd_edge);
+        let seen = Seen { last_rx: flow.last_rx, una: flow.snd_una, waiting, closed };
+        pace.judge(now, seen, &mut flow.busy_since, &mut flow.target)
     }
 
     /// Files a live connection to be looked at.

@@ -111,6 +111,8 @@ impl<B> L3l4<B> {
         if flow.has(note::TOUCHED) {
             self.mark(stack);
         }
+        let now = self.clock;
+        self.heed(stack, now);
         Ok(result)
     }
 

@@ -1,8 +1,9 @@
 //! The applications of the tests, chosen by port, and a record of what the engine told them.
 
 use super::link::Rng;
+use core::time::Duration;
 use l3l4::{Callbacks, CloseReason, Conn, Datagram, FlowId, FlowKey, TxMeta, Verdict};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 pub const REJECT: u16 = 1;
 pub const DROP: u16 = 2;
@@ -21,7 +22,10 @@ pub const MANUAL: u16 = 13;
 /// Writes 1000 bytes when established, closes, goes on reading.
 pub const SHOUT: u16 = 14;
 /// Answers what comes with [`App::flood`] bytes of the pattern.
-pub const SAY: u16 = 15;
+pub const SAY: u16 = 17;
+/// Answers what ends with a line end; waits [`App::deadline`] for the end, and leaves or takes what came so far.
+pub const LEAVING: u16 = 15;
+pub const TAKING: u16 = 16;
 /// Sends [`App::flood`] bytes of a pattern, then closes.
 pub const FLOOD: u16 = 19;
 
@@ -44,6 +48,15 @@ pub struct App {
     pub got: HashMap<FlowId, Vec<u8>>,
     pub wrote: HashMap<FlowId, usize>,
     pub answer_udp: bool,
+    pub deadline: Duration,
+    /// How long [`LEAVING`] and [`TAKING`] let a peer say nothing.
+    pub patience: Option<Duration>,
+    /// Whether they say a word before they end a connection, or abort.
+    pub polite: bool,
+    /// Those in the middle of a line.
+    pub waiting: HashSet<FlowId>,
+    /// Connections whose time was over.
+    pub late: Vec<FlowId>,
 }
 
 impl App {
@@ -64,6 +77,11 @@ impl App {
             got: HashMap::new(),
             wrote: HashMap::new(),
             answer_udp: true,
+            deadline: Duration::from_secs(10),
+            patience: None,
+            polite: false,
+            waiting: HashSet::new(),
+            late: vec![],
         }
     }
 
@@ -77,6 +95,32 @@ impl App {
 
     pub fn reason(&self, id: FlowId) -> Option<CloseReason> {
         self.closed.iter().find(|(closed, _)| *closed == id).map(|(_, reason)| *reason)
+    }
+
+    fn line(&mut self, conn: &mut Conn<'_>) {
+        let id = conn.id();
+        let mut bytes = vec![0; conn.pending()];
+        conn.copy(&mut bytes);
+        if !conn.may_send() {
+            // It has said its last word.
+            conn.take(bytes.len());
+        } else if bytes.last() == Some(&b'\n') {
+            conn.take(bytes.len());
+            conn.send(b"ok\n");
+            if self.waiting.remove(&id) {
+                conn.set_deadline(None);
+            }
+        } else if !bytes.is_empty() {
+            if conn.user() as u16 == TAKING {
+                conn.take(bytes.len());
+            }
+            if self.waiting.insert(id) {
+                conn.set_deadline(Some(self.deadline));
+            }
+        }
+        if conn.at_end() {
+            conn.close();
+        }
     }
 
     fn read(&mut self, conn: &mut Conn<'_>, most: usize) -> usize {
@@ -178,6 +222,7 @@ impl Callbacks for App {
                 let bytes: Vec<u8> = (0..self.flood).map(pattern).collect();
                 assert_eq!(conn.send(&bytes), bytes.len());
             }
+            LEAVING | TAKING => self.line(conn),
             FLOOD => {
                 let done = self.wrote.entry(conn.id()).or_default();
                 while *done < self.flood && conn.room() > 0 {
@@ -194,6 +239,24 @@ impl Callbacks for App {
             }
             _ => {}
         }
+    }
+
+    fn l4_deadline(&mut self, conn: &mut Conn<'_>) {
+        let id = conn.id();
+        assert!(self.reason(id).is_none(), "nothing is heard of a flow that was closed");
+        self.late.push(id);
+        assert!(self.waiting.remove(&id) || self.patience.is_some(), "it waits for nothing");
+        if self.polite {
+            conn.send(b"late\n");
+            conn.close();
+        } else {
+            conn.abort();
+        }
+    }
+
+    fn l4_idle(&mut self, id: FlowId, user: u64) -> Option<Duration> {
+        let blank = matches!(user as u16, LEAVING | TAKING) && !self.waiting.contains(&id);
+        self.patience.filter(|_| blank)
     }
 
     fn l4_datagram(&mut self, datagram: &mut Datagram<'_>) {

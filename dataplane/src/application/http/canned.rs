@@ -17,6 +17,7 @@ pub(super) enum Canned {
     BadRequest,
     NotFound,
     MethodNotAllowed,
+    RequestTimeout,
     ContentTooLarge,
     TargetTooLong,
     ExpectationFailed,
@@ -27,12 +28,13 @@ pub(super) enum Canned {
 
 impl Canned {
     /// All of them, in the order of their discriminants.
-    pub(super) const ALL: [Canned; 11] = [
+    pub(super) const ALL: [Canned; 12] = [
         Canned::Continue,
         Canned::Options,
         Canned::BadRequest,
         Canned::NotFound,
         Canned::MethodNotAllowed,
+        Canned::RequestTimeout,
         Canned::ContentTooLarge,
         Canned::TargetTooLong,
         Canned::ExpectationFailed,
@@ -53,6 +55,7 @@ impl Canned {
             Canned::BadRequest => 400,
             Canned::NotFound => 404,
             Canned::MethodNotAllowed => 405,
+            Canned::RequestTimeout => 408,
             Canned::ContentTooLarge => 413,
             Canned::TargetTooLong => 414,
             Canned::ExpectationFailed => 417,

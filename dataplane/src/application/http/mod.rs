@@ -14,8 +14,10 @@ mod response;
 mod session;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::{AppCounters, Application, BuildError, FlowState, Reply, Stream};
 use canned::Canned;
@@ -29,6 +31,10 @@ pub use session::Session;
 pub const MIN_HEAD: usize = 256;
 /// The most that `max_head` may be, in bytes.
 pub const MAX_HEAD: usize = 16 * 1024;
+
+/// Bytes by which a body has to grow within each `body_timeout`, if that is not its end: with the default of 30 s about
+/// 500 a second.
+pub const MIN_BODY: u32 = 16 * 1024;
 
 /// An HTTP service as configuration describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +51,12 @@ pub struct HttpSpec {
     pub max_head: usize,
     /// Whether a connection stays after a response.
     pub keep_alive: bool,
+    /// From the first byte of a request to the end of its head.
+    pub head_timeout: Duration,
+    /// Within each such time a body is complete or [`MIN_BODY`] further.
+    pub body_timeout: Duration,
+    /// How long nothing at all may come before the first request and between two.
+    pub keep_alive_timeout: Duration,
 }
 
 /// What an HTTP service serves.
@@ -66,6 +78,9 @@ impl Default for HttpSpec {
             max_body: 1 << 20,
             max_head: 8 * 1024,
             keep_alive: true,
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            keep_alive_timeout: Duration::from_secs(75),
         }
     }
 }
@@ -78,6 +93,9 @@ pub struct Http {
     max_body: u64,
     max_head: usize,
     keep_alive: bool,
+    head_timeout: Duration,
+    body_timeout: Duration,
+    keep_alive_timeout: Duration,
 }
 
 impl Http {
@@ -118,6 +136,9 @@ impl Http {
             max_body: spec.max_body,
             max_head: spec.max_head,
             keep_alive: spec.keep_alive,
+            head_timeout: spec.head_timeout,
+            body_timeout: spec.body_timeout,
+            keep_alive_timeout: spec.keep_alive_timeout,
         })
     }
 }
@@ -151,6 +172,22 @@ impl Application for Http {
         if session.run(self, stream, counters) == Life::Over {
             *state = FlowState::Done;
         }
+    }
+
+    fn on_deadline(&self, state: &mut FlowState, stream: &mut dyn Stream, counters: &mut AppCounters) {
+        if let FlowState::New = state {
+            *state = FlowState::Http(Session::default());
+        }
+        let FlowState::Http(session) = state else {
+            return;
+        };
+        if session.out_of_time(self, stream, counters) == Life::Over {
+            *state = FlowState::Done;
+        }
+    }
+
+    fn idle_timeout(&self) -> Option<Duration> {
+        Some(self.keep_alive_timeout)
     }
 
     /// HTTP/1 has no datagrams: they are counted and left unanswered.

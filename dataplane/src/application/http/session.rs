@@ -10,6 +10,7 @@ use super::canned::Canned;
 use super::parse::{self, Method, Step};
 use super::plain;
 use super::response::{Answer, Ending, Response};
+use super::waiting::Waiting;
 use super::{Http, MAX_HEAD};
 
 /// Bytes thrown away after the last response before the connection is reset.
@@ -65,6 +66,9 @@ pub struct Session {
     /// Bytes that a chunked body, or a closed connection, may still bring.
     allowance: u64,
     sending: Option<Answer>,
+    pub(super) waiting: Waiting,
+    /// Bytes of the body since its time last began.
+    pub(super) came: u32,
 }
 
 /// Whether the connection goes on.
@@ -110,12 +114,24 @@ impl Session {
     #[inline]
     pub(in super::super) fn between_requests(&self) -> bool {
         let fresh = self.request.stage == Stage::RequestLine && self.request.used == 0;
-        fresh && self.seen == 0 && self.sending.is_none()
+        fresh && self.seen == 0 && self.sending.is_none() && self.waiting == Waiting::Nothing
     }
 
     /// The same for every request there can be, from wherever the last call stopped.
     #[inline(never)]
-    fn step_by_step(&mut self, http: &Http, stream: &mut dyn Stream, counters: &mut AppCounters) -> Life {
+    pub(super) fn step_by_step(
+        &mut self,
+        http: &Http,
+        stream: &mut dyn Stream,
+        counters: &mut AppCounters,
+    ) -> Life {
+        let life = self.steps(http, stream, counters);
+        self.await_more(http, stream, life);
+        life
+    }
+
+    #[inline(always)]
+    fn steps(&mut self, http: &Http, stream: &mut dyn Stream, counters: &mut AppCounters) -> Life {
         loop {
             if let Some(answer) = self.sending {
                 let Some(response) = http.responses.get(answer.index as usize) else {
@@ -130,9 +146,7 @@ impl Session {
             let step = match self.request.stage {
                 Stage::Body | Stage::ChunkData => self.body(stream, counters),
                 Stage::Last => {
-                    stream.close();
-                    self.allowance = MAX_DRAIN;
-                    self.request.stage = Stage::Drain;
+                    self.close(stream);
                     continue;
                 }
                 Stage::Drain => return self.drain(stream, counters),
@@ -211,7 +225,9 @@ impl Session {
     /// Throws away what is there of a body, or of a chunk.
     fn body(&mut self, stream: &mut dyn Stream, counters: &mut AppCounters) -> Step {
         let left = &mut self.request.left;
-        *left -= take_up_to(*left, stream, counters);
+        let taken = take_up_to(*left, stream, counters);
+        *left -= taken;
+        self.came = self.came.saturating_add(taken as u32);
         if *left == 0 { Step::Done } else { Step::More }
     }
 
@@ -301,6 +317,7 @@ impl Session {
     fn respond(&mut self, http: &Http, counters: &mut AppCounters) {
         let answer = self.request.answer;
         self.request = Request::default();
+        self.waiting.renew();
         if answer.ending == Ending::Close {
             self.request.stage = Stage::Last;
         }
@@ -309,7 +326,7 @@ impl Session {
 
     /// The one error of a connection, then its end.
     #[cold]
-    fn refuse(&mut self, http: &Http, canned: Canned, counters: &mut AppCounters) {
+    pub(super) fn refuse(&mut self, http: &Http, canned: Canned, counters: &mut AppCounters) {
         counters.http_bad_requests += 1;
         let head_only = self.request.answer.head_only;
         self.request = Request { stage: Stage::Last, ..Request::default() };
@@ -324,6 +341,28 @@ impl Session {
         }
         self.offset = 0;
         self.sending = Some(answer);
+    }
+
+    /// Closes this side.
+    pub(super) fn close(&mut self, stream: &mut dyn Stream) {
+        stream.close();
+        self.allowance = MAX_DRAIN;
+        self.request.stage = Stage::Drain;
+    }
+
+    /// What the peer is to send next, and is waited for.
+    pub(super) fn awaited(&self) -> Waiting {
+        match self.request.stage {
+            _ if self.sending.is_some() => Waiting::Nothing,
+            Stage::RequestLine if self.request.used == 0 && self.seen == 0 => Waiting::Nothing,
+            Stage::RequestLine | Stage::Fields => Waiting::Head,
+            Stage::Body | Stage::ChunkSize | Stage::ChunkData | Stage::ChunkEnd | Stage::Trailers => {
+                Waiting::Body
+            }
+            // Who says nothing any more is the engine's to end.
+            Stage::Drain if self.allowance < MAX_DRAIN => Waiting::End,
+            Stage::Last | Stage::Drain => Waiting::Nothing,
+        }
     }
 
     /// This side is closed: nothing that comes matters, but it must not come for ever.

@@ -205,14 +205,27 @@ impl<B> L3l4<B> {
         Ok(None)
     }
 
-    /// Calls the application, and makes true what it did. Where that needs a stack for the packet at hand, that comes
-    /// back.
+    /// Tells the application what came. Where that needs a stack for the packet at hand, that comes back.
     fn tell<C: Callbacks<Buffer = B>>(
         &mut self,
         cb: &mut C,
         index: u32,
         data: &[u8],
         fin: bool,
+    ) -> Result<Option<u32>, DropReason> {
+        self.call(cb, index, data, fin, None, C::l4_rx)
+    }
+
+    /// Calls the application, and makes true what it did; `now` is the time, where that is not the packet's.
+    #[inline(always)]
+    fn call<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        index: u32,
+        data: &[u8],
+        fin: bool,
+        now: Option<Instant>,
+        what: impl FnOnce(&mut C, &mut Conn<'_>),
     ) -> Result<Option<u32>, DropReason> {
         let Self { records, held, counters, .. } = self;
         let record = &mut records[index as usize];
@@ -229,7 +242,7 @@ impl<B> L3l4<B> {
         let half = room.len() / 2;
         let direct = Direct { record, under, room, data, taken: 0, short: false };
         let mut conn = Conn { id, on: On::Record(direct) };
-        cb.l4_rx(&mut conn);
+        what(cb, &mut conn);
         let On::Record(Direct { under, taken, short, .. }) = conn.on else { return Ok(None) };
         let len = usize::from(under.len);
         let record = &mut records[index as usize];
@@ -244,10 +257,10 @@ impl<B> L3l4<B> {
             held.release(record.stack);
             record.stack = NONE;
         }
-        if record.has(note::ABORT) {
-            self.mark_direct(index);
+        if record.has(note::ABORT | note::SPOKEN) && self.heed_direct(index, now) {
             return Ok(None);
         }
+        let record = &mut self.records[index as usize];
         if taken < data.len() {
             if fin {
                 // It comes again with what was not taken.
@@ -271,6 +284,17 @@ impl<B> L3l4<B> {
             self.mark_direct(index);
         }
         Ok(None)
+    }
+
+    /// Tells the application that its time is over.
+    #[cold]
+    pub(super) fn ask_direct<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        now: Instant,
+        index: u32,
+    ) -> Result<Option<u32>, DropReason> {
+        self.call(cb, index, &[], false, Some(now), C::l4_deadline)
     }
 
     /// Everything below `ack` has arrived.

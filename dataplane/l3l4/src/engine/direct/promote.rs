@@ -9,6 +9,7 @@ use crate::conn::{Conn, On};
 use crate::flow::note;
 use crate::record::{self, Kind, NONE};
 use crate::slots::socket;
+use crate::time::Instant;
 
 impl<B> L3l4<B> {
     /// Gives a direct connection a stack; `None` where no slot is left, or it is in a state that no stack can be led
@@ -61,19 +62,32 @@ impl<B> L3l4<B> {
     /// Calls the application of a connection that has just got a stack because its answer was too long without.
     #[cold]
     pub(super) fn go_on<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, stack: u32) {
+        let now = self.flows[stack as usize].last_rx;
+        self.call_on_stack(cb, now, stack, C::l4_rx);
+    }
+
+    /// Calls the application of a connection on a stack, no packet being at hand.
+    pub(in super::super) fn call_on_stack<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        now: Instant,
+        stack: u32,
+        what: impl FnOnce(&mut C, &mut Conn<'_>),
+    ) {
         let Self { slots, flows, counters, .. } = self;
         let flow = &mut flows[stack as usize];
         let (id, written) = (flow.id, flow.bytes_out);
         flow.notes &= !note::WANTS_ROOM;
         slots.with(stack, |set| {
             let socket = socket(set);
-            cb.l4_rx(&mut Conn { id, on: On::Stack { flow: &mut *flow, socket: &mut *socket } });
+            what(cb, &mut Conn { id, on: On::Stack { flow: &mut *flow, socket: &mut *socket } });
             flow.sync(socket);
             if socket.send_queue() > socket.send_capacity() / 2 {
                 flow.notes |= note::WANTS_ROOM;
             }
         });
         counters.tcp_bytes_out += flow.bytes_out - written;
+        self.heed(stack, now);
         self.mark(stack);
     }
 

@@ -1,11 +1,12 @@
-//! A direct connection's time has come: to send again, or to end.
+//! A direct connection's time has come: to send again, to ask its application, or to end.
 //!
 //! Invariant: with something under way it is looked at when that is to be sent again, otherwise when it will have
-//! been idle for too long.
+//! been idle for too long; in any case when what its application waits for should have come.
 
-use super::super::L3l4;
+use super::super::{L3l4, NEVER};
 use super::say::{LONGEST_RTO, timeout};
 use crate::callbacks::{Callbacks, CloseReason};
+use crate::pace::Seen;
 use crate::record::{NONE, note};
 use crate::time::Instant;
 use core::time::Duration;
@@ -18,17 +19,28 @@ impl<B> L3l4<B> {
         index: u32,
     ) {
         let timeouts = self.timeouts;
-        let record = &mut self.records[index as usize];
-        if record.has(note::HALF_OPEN) {
+        if self.records[index as usize].has(note::HALF_OPEN) {
             return self.fire_half_open(cb, now, index);
         }
+        let Some(waits) = self.be_patient_direct(cb, now, index) else { return };
+        let record = &mut self.records[index as usize];
         if record.stack == NONE {
             let closed = record.has(note::FIN_OUT) && !record.has(note::FIN_IN);
             let idle = if closed { timeouts.fin_wait.min(timeouts.idle) } else { timeouts.idle };
             let end = record.last_rx + idle;
-            return self.end_or_wait(cb, now, index, end, end, CloseReason::Idle);
+            return self.end_or_wait(cb, now, index, end, end.min(waits), CloseReason::Idle);
         }
         let under = self.held.under(record.stack);
+        let mut judged = NEVER;
+        if let Some(pace) = timeouts.pace.filter(|_| under.busy_since != Instant::default()) {
+            let waiting = u32::from(under.len) + u32::from(record.has(note::FIN_OUT));
+            let closed = record.peer_window == 0;
+            let seen = Seen { last_rx: record.last_rx, una: record.snd_una, waiting, closed };
+            let Some(at) = pace.judge(now, seen, &mut under.busy_since, &mut under.target) else {
+                return self.end(cb, index, CloseReason::SlowReader);
+            };
+            judged = at;
+        }
         let end = record.last_rx.max(under.busy_since) + timeouts.user.min(timeouts.idle);
         let mut again = under.sent_at + timeout(record);
         if under.sent == 0 {
@@ -41,6 +53,7 @@ impl<B> L3l4<B> {
             again = now + timeout(record);
             self.mark_direct(index);
         }
+        let again = again.min(judged).min(waits);
         self.end_or_wait(cb, now, index, end, again, CloseReason::UserTimeout);
     }
 
@@ -81,6 +94,16 @@ impl<B> L3l4<B> {
             self.wheel.set(index, next.min(end));
             return;
         }
+        self.end(cb, index, reason);
+    }
+
+    /// Ends a connection with an RST.
+    pub(in super::super) fn end<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        index: u32,
+        reason: CloseReason,
+    ) {
         self.reset_record(cb, index);
         self.close(cb, index, reason);
     }

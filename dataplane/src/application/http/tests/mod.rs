@@ -4,6 +4,7 @@ mod bodies;
 mod files;
 mod refusals;
 mod splits;
+mod times;
 
 use super::super::testing::Mock;
 use super::*;

@@ -1,0 +1,55 @@
+//! One UDP datagram as an application sees it, for the length of one callback.
+//!
+//! Invariant: at most one answer leaves for each, whole or not at all.
+
+use crate::key::{FlowId, FlowKey};
+
+/// A UDP datagram and the room for one answer to it.
+pub struct Datagram<'a> {
+    pub(crate) id: FlowId,
+    pub(crate) key: &'a FlowKey,
+    pub(crate) user: u64,
+    pub(crate) data: &'a [u8],
+    pub(crate) room: &'a mut [u8],
+    pub(crate) answer: Option<usize>,
+}
+
+impl<'a> Datagram<'a> {
+    /// The handle of the flow.
+    #[must_use]
+    pub fn id(&self) -> FlowId {
+        self.id
+    }
+
+    /// The five-tuple: peer and local address and port of this datagram.
+    #[must_use]
+    pub fn key(&self) -> &'a FlowKey {
+        self.key
+    }
+
+    /// The word given with the verdict.
+    #[must_use]
+    pub fn user(&self) -> u64 {
+        self.user
+    }
+
+    /// The payload.
+    #[must_use]
+    pub fn data(&self) -> &'a [u8] {
+        self.data
+    }
+
+    /// The longest answer that can be sent, in bytes (nothing is fragmented on the way out).
+    #[must_use]
+    pub fn max_len(&self) -> usize {
+        self.room.len()
+    }
+
+    /// Answers with one datagram, all or nothing; false where it is too long. A second answer replaces the first.
+    pub fn reply(&mut self, bytes: &[u8]) -> bool {
+        let Some(room) = self.room.get_mut(..bytes.len()) else { return false };
+        room.copy_from_slice(bytes);
+        self.answer = Some(bytes.len());
+        true
+    }
+}
