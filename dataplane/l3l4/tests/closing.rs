@@ -276,3 +276,28 @@ fn a_stale_handle_never_reaches_a_later_flow() {
         handles.push(id);
     }
 }
+
+#[test]
+fn a_fin_that_the_peer_says_it_lacks_is_sent_again() {
+    use l3l4::CongestionControl::{Cubic, None, Reno, Stack};
+    for congestion in [Cubic, Reno, Stack, None] {
+        let mut world = World::new(builder().direct(false).congestion(congestion));
+        let (ours, theirs) = world.handshake(&seg(ANSWER, SYN, 1000, 0));
+        let out = world.exchange(seg(ANSWER, ACK, theirs, ours).data(b"GET").build());
+        let last = got(out.last().unwrap());
+        assert_eq!(last.flags & FIN, FIN);
+        // It was cut off on the way, as was the peer's own, and whatever the peer hears makes it say so.
+        for _ in 0..6 {
+            world.exchange(seg(ANSWER, ACK, theirs + 4, ours + 200).build());
+        }
+        let mut again = 0;
+        for _ in 0..100 {
+            world.now += 100_000;
+            world.turn();
+            again += world.app.take_out().iter().filter(|packet| got(packet).flags & FIN != 0).count();
+        }
+        assert!(again >= 2, "{congestion:?}: {again} times in ten seconds");
+        world.exchange(seg(ANSWER, FIN | ACK, theirs + 3, ours + 201).build());
+        assert_eq!(world.app.reason(world.app.last_id()), Some(CloseReason::Finished));
+    }
+}

@@ -117,6 +117,11 @@ impl<B> L3l4<B> {
                 self.close_stack(cb, stack, CloseReason::Finished);
                 return Ok(());
             }
+            if lacks_fin_only(flow, h) {
+                // Three of these, and smoltcp forgets the FIN's timer: it has no data to send again at once.
+                flow.last_rx = now;
+                return Ok(());
+            }
         }
         let mut end = usize::from(h.end);
         let mut owes_ack = false;
@@ -419,6 +424,19 @@ fn closes_last_ack(flow: &Flow, h: &Headers) -> bool {
         && h.ack == flow.goal()
         && h.ack == flow.snd_nxt
         && h.seq == flow.rcv_nxt
+        && h.payload_len() == 0
+}
+
+/// Whether a segment says nothing but that all of ours has arrived except for the FIN, and has said so before.
+#[inline]
+fn lacks_fin_only(flow: &Flow, h: &Headers) -> bool {
+    flow.has(note::FIN)
+        && h.flags & (flags::SYN | flags::RST | flags::FIN | flags::ACK) == flags::ACK
+        && h.ack == flow.snd_end
+        && flow.snd_una == flow.snd_end
+        && flow.snd_nxt == flow.goal()
+        // The peer may be ahead by a FIN of its own that was lost.
+        && h.seq.wrapping_sub(flow.rcv_nxt) <= flow.edge.wrapping_sub(flow.rcv_nxt)
         && h.payload_len() == 0
 }
 
