@@ -6,6 +6,7 @@
 
 use crate::conn::{Conn, Datagram};
 use crate::key::{FlowId, FlowKey, Protocol};
+use core::time::Duration;
 
 /// What to do with the first packet of a flow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +41,10 @@ pub enum CloseReason {
     HalfOpen,
     /// It made room for a new flow.
     Evicted,
+    /// The peer answered the SYN with an RST.
+    Refused,
+    /// The peer did not answer the SYN in time.
+    Unanswered,
 }
 
 impl CloseReason {
@@ -52,6 +57,8 @@ impl CloseReason {
         Self::UserTimeout,
         Self::HalfOpen,
         Self::Evicted,
+        Self::Refused,
+        Self::Unanswered,
     ];
 
     /// The name used in metrics and listings.
@@ -65,6 +72,8 @@ impl CloseReason {
             Self::UserTimeout => "user_timeout",
             Self::HalfOpen => "half_open",
             Self::Evicted => "evicted",
+            Self::Refused => "refused",
+            Self::Unanswered => "unanswered",
         }
     }
 }
@@ -111,6 +120,20 @@ pub trait Callbacks {
 
     /// A flow was made. The caller may set up its own state for [`FlowId::index`].
     fn l4_opened(&mut self, id: FlowId, key: &FlowKey, user: u64);
+
+    /// The peer of a flow opened by [`L3l4::connect`](crate::L3l4::connect) refused or did not answer. Where another
+    /// five-tuple comes back, the flow goes on with that one under the same handle, for as long as is said with it;
+    /// else it is closed.
+    fn l4_refused(
+        &mut self,
+        id: FlowId,
+        key: &FlowKey,
+        user: u64,
+        reason: CloseReason,
+    ) -> Option<(FlowKey, Duration)> {
+        let _ = (id, key, user, reason);
+        None
+    }
 
     /// Something changed for a TCP connection: it was established, data came, room came free after too little was
     /// found, or the peer closed its side. Take and write what can be taken and written now.

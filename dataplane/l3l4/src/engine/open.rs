@@ -278,4 +278,4 @@ impl<B> L3l4<B> {
 }
 
 /// The MSS of a peer that names none (RFC 9293 section 3.7.1, MUST-15).
-const DEFAULT_MSS: u16 = 536;
+pub(super) const DEFAULT_MSS: u16 = 536;

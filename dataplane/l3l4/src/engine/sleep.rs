@@ -17,7 +17,7 @@ use crate::flow::note;
 use crate::isn;
 use crate::key::FlowKey;
 use crate::packet::flags;
-use crate::record::{Kind, Record};
+use crate::record::{self, Kind, Record};
 use crate::reply;
 use crate::slots::socket;
 use crate::time::Instant;
@@ -132,6 +132,10 @@ impl<B> L3l4<B> {
     /// Tells the peer of a direct connection that it is over; false where no buffer was left.
     pub(super) fn reset_record<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, index: u32) -> bool {
         let record = &self.records[index as usize];
+        if record.has(record::note::SYN_SENT) {
+            // RFC 9293 section 3.10.5: the peer has not said anything yet.
+            return true;
+        }
         let (key, seq, ack) = (record.key, record.snd_nxt, record.rcv_nxt);
         let control = flags::RST | flags::ACK;
         let (id, rst) = (record.id(index), Segment { seq, ack, control, ..Segment::default() });

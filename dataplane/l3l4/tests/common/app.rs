@@ -1,6 +1,7 @@
 //! The applications of the tests, chosen by port, and a record of what the engine told them.
 
 use super::link::Rng;
+use core::time::Duration;
 use l3l4::{Callbacks, CloseReason, Conn, Datagram, FlowId, FlowKey, TxMeta, Verdict};
 use std::collections::HashMap;
 
@@ -20,8 +21,13 @@ pub const ANSWER: u16 = 12;
 pub const MANUAL: u16 = 13;
 /// Writes 1000 bytes when established, closes, goes on reading.
 pub const SHOUT: u16 = 14;
+/// Relays between the client and a connection that the world opens to [`SERVER`].
+pub const PROXY: u16 = 18;
 /// Sends [`App::flood`] bytes of a pattern, then closes.
 pub const FLOOD: u16 = 19;
+
+/// The first of the ports from which the world opens connections.
+pub const OURS: u16 = 50_000;
 
 pub struct App {
     mtu: usize,
@@ -42,6 +48,14 @@ pub struct App {
     pub got: HashMap<FlowId, Vec<u8>>,
     pub wrote: HashMap<FlowId, usize>,
     pub answer_udp: bool,
+    /// Clients of [`PROXY`] that wait for their other connection to be opened.
+    pub to_connect: Vec<FlowId>,
+    /// Flows whose other connection broke off.
+    pub to_abort: Vec<FlowId>,
+    /// Both connections of each relay.
+    pub pairs: HashMap<FlowId, FlowId>,
+    /// Where [`Callbacks::l4_refused`] sends a connection.
+    pub others: Vec<FlowKey>,
 }
 
 impl App {
@@ -62,6 +76,10 @@ impl App {
             got: HashMap::new(),
             wrote: HashMap::new(),
             answer_udp: true,
+            to_connect: vec![],
+            to_abort: vec![],
+            pairs: HashMap::new(),
+            others: vec![],
         }
     }
 
@@ -140,7 +158,7 @@ impl Callbacks for App {
     }
 
     fn l4_opened(&mut self, id: FlowId, key: &FlowKey, user: u64) {
-        assert_eq!(user, u64::from(key.local_port));
+        assert!(user == u64::from(key.local_port) || key.local_port >= OURS);
         self.opened.push((id, *key));
     }
 
@@ -150,6 +168,11 @@ impl Callbacks for App {
         assert!(self.reason(conn.id()).is_none(), "nothing is heard of a flow that was closed");
         match conn.user() as u16 {
             ECHO => echo(conn),
+            PROXY => match self.pairs.get(&conn.id()) {
+                Some(&other) => conn.relay(other),
+                None if !self.to_connect.contains(&conn.id()) => self.to_connect.push(conn.id()),
+                None => {}
+            },
             DISCARD => {
                 self.read(conn, usize::MAX);
                 if conn.at_end() {
@@ -197,7 +220,16 @@ impl Callbacks for App {
         }
     }
 
+    fn l4_refused(&mut self, _: FlowId, _: &FlowKey, _: u64, _: CloseReason) -> Option<(FlowKey, Duration)> {
+        self.others.pop().map(|key| (key, Duration::from_secs(5)))
+    }
+
     fn l4_closed(&mut self, id: FlowId, _: &FlowKey, _: u64, reason: CloseReason) {
+        if let Some(other) = self.pairs.remove(&id)
+            && reason != CloseReason::Finished
+        {
+            self.to_abort.push(other);
+        }
         self.closed.push((id, reason));
     }
 }

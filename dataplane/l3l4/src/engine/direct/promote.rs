@@ -5,7 +5,7 @@
 
 use super::super::L3l4;
 use crate::callbacks::Callbacks;
-use crate::conn::{Conn, On};
+use crate::conn::Conn;
 use crate::flow::note;
 use crate::record::{self, Kind, NONE};
 use crate::slots::socket;
@@ -18,7 +18,7 @@ impl<B> L3l4<B> {
         let record = &mut self.records[index as usize];
         let (notes, slot, highest) = (record.notes, record.stack, record.snd_nxt);
         let (fin_in, fin_out) = (record.has(record::note::FIN_IN), record.has(record::note::FIN_OUT));
-        if record.has(record::note::HALF_OPEN) || fin_out && slot == NONE {
+        if record.has(record::note::OPENING) || fin_out && slot == NONE {
             return None;
         }
         let fin = u32::from(fin_in);
@@ -65,9 +65,12 @@ impl<B> L3l4<B> {
         let flow = &mut flows[stack as usize];
         let (id, written) = (flow.id, flow.bytes_out);
         flow.notes &= !note::WANTS_ROOM;
+        let mut peer = None;
         slots.with(stack, |set| {
             let socket = socket(set);
-            cb.l4_rx(&mut Conn { id, on: On::Stack { flow: &mut *flow, socket: &mut *socket } });
+            let mut conn = Conn::on_stack(id, flow, socket);
+            cb.l4_rx(&mut conn);
+            peer = conn.peer;
             flow.sync(socket);
             if socket.send_queue() > socket.send_capacity() / 2 {
                 flow.notes |= note::WANTS_ROOM;
@@ -75,6 +78,9 @@ impl<B> L3l4<B> {
         });
         counters.tcp_bytes_out += flow.bytes_out - written;
         self.mark(stack);
+        if let Some(peer) = peer {
+            self.join(id, peer);
+        }
     }
 
     /// Whether the record of a connection is without a stack.

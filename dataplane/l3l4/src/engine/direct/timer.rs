@@ -22,6 +22,9 @@ impl<B> L3l4<B> {
         if record.has(note::HALF_OPEN) {
             return self.fire_half_open(cb, now, index);
         }
+        if record.has(note::SYN_SENT) {
+            return self.fire_connecting(cb, now, index);
+        }
         if record.stack == NONE {
             let closed = record.has(note::FIN_OUT) && !record.has(note::FIN_IN);
             let idle = if closed { timeouts.fin_wait.min(timeouts.idle) } else { timeouts.idle };
