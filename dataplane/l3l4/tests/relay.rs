@@ -207,3 +207,31 @@ fn what_the_client_said_early_reaches_the_server_that_answers() {
     world.run(Duration::from_secs(20), "all of it", |world| world.socket(server).recv_queue() == 3000);
     assert_eq!(world.engine.counters().tcp_bytes_out, 3000);
 }
+
+#[test]
+fn a_slow_reader_that_has_closed_its_side() {
+    for builder in builders() {
+        let mut rng = Rng(6);
+        let body = rng.bytes(400_000);
+        let mut world = World::new(builder);
+        let (mut client, mut server) = begun(&mut world, b"question", &[], 20_000);
+        world.run(Duration::from_secs(5), "the client's end arrives", |world| {
+            client.pump(world);
+            world.socket(server.handle).state() == State::CloseWait
+        });
+        world.pass(2_000_000);
+        (client.stalled, server.out) = (true, body.clone());
+        world.run(Duration::from_secs(5), "the server sends", |world| {
+            server.pump(world);
+            server.sent > 100_000
+        });
+        world.pass(5_000_000);
+        client.stalled = false;
+        world.run(Duration::from_secs(60), "all arrives", |world| {
+            let done = client.pump(world);
+            server.pump(world) && done
+        });
+        assert!(client.back == body && server.back == b"question");
+        assert_eq!(world.engine.counters().dropped_total(), 0);
+    }
+}

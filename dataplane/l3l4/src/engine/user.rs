@@ -162,8 +162,8 @@ impl<B> L3l4<B> {
             Kind::Tcp => record.stack,
             Kind::Direct if record.has(record::note::ABORT) => return Err(FlowError::Gone),
             Kind::Direct if record.has(record::note::OPENING) => return Err(FlowError::Closed),
-            // Closed on this side and acknowledged: nothing is left that could be done but to abort it.
-            Kind::Direct if record.has(record::note::FIN_OUT) && record.stack == NONE => {
+            // Both sides closed: nothing is left that could be done but to abort it.
+            Kind::Direct if record.has(record::note::FIN_OUT) && record.has(record::note::FIN_IN) => {
                 return Err(FlowError::Closed);
             }
             Kind::Direct => self.promote(index).ok_or(FlowError::NoStack)?,

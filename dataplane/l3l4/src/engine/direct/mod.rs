@@ -185,7 +185,7 @@ impl<B> L3l4<B> {
         fresh: bool,
     ) -> Result<Option<u32>, DropReason> {
         let more = h.segment_len() > 0;
-        if more && !self.direct && !self.records[index as usize].has(note::FIN_OUT) {
+        if more && !self.direct {
             return self.promote(index).map(Some).ok_or(NO_STACK);
         }
         let record = &mut self.records[index as usize];

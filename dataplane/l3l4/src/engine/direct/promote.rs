@@ -4,6 +4,7 @@
 //! way is known to the recovery, and what either side has closed is closed.
 
 use super::super::L3l4;
+use super::super::sleep::Ended;
 use crate::callbacks::Callbacks;
 use crate::conn::Conn;
 use crate::flow::note;
@@ -11,19 +12,25 @@ use crate::record::{self, Kind, NONE};
 use crate::slots::socket;
 
 impl<B> L3l4<B> {
-    /// Gives a direct connection a stack; `None` where no slot is left, or it is in a state that no stack can be led
-    /// to: half-open, or closed on this side with the FIN acknowledged.
+    /// Gives a direct connection a stack; `None` where no slot is left, or it is in a state in which none is of use:
+    /// before the handshake's end, or with both sides closed and our FIN acknowledged.
     #[cold]
     pub(in super::super) fn promote(&mut self, index: u32) -> Option<u32> {
         let record = &mut self.records[index as usize];
         let (notes, slot, highest) = (record.notes, record.stack, record.snd_nxt);
         let (fin_in, fin_out) = (record.has(record::note::FIN_IN), record.has(record::note::FIN_OUT));
-        if record.has(record::note::OPENING) || fin_out && slot == NONE {
+        let shut = fin_out && slot == NONE;
+        if record.has(record::note::OPENING) || shut && fin_in {
             return None;
         }
         let fin = u32::from(fin_in);
         record.rcv_nxt = record.rcv_nxt.wrapping_sub(fin);
-        let Some(stack) = self.wake(index, fin_in) else {
+        let ended = match (fin_in, shut) {
+            (true, _) => Ended::Theirs,
+            (_, true) => Ended::Ours,
+            _ => Ended::Neither,
+        };
+        let Some(stack) = self.wake(index, ended) else {
             let record = &mut self.records[index as usize];
             record.rcv_nxt = record.rcv_nxt.wrapping_add(fin);
             return None;
