@@ -46,6 +46,10 @@ pub enum CloseReason {
     SlowReader,
     /// What the application waited for did not come in time ([`Conn::set_deadline`]), and it aborted.
     SlowSender,
+    /// The peer answered the SYN with an RST.
+    Refused,
+    /// The peer did not answer the SYN in time.
+    Unanswered,
 }
 
 impl CloseReason {
@@ -60,6 +64,8 @@ impl CloseReason {
         Self::Evicted,
         Self::SlowReader,
         Self::SlowSender,
+        Self::Refused,
+        Self::Unanswered,
     ];
 
     /// The name used in metrics and listings.
@@ -75,6 +81,8 @@ impl CloseReason {
             Self::Evicted => "evicted",
             Self::SlowReader => "slow_reader",
             Self::SlowSender => "slow_sender",
+            Self::Refused => "refused",
+            Self::Unanswered => "unanswered",
         }
     }
 }
@@ -121,6 +129,20 @@ pub trait Callbacks {
 
     /// A flow was made. The caller may set up its own state for [`FlowId::index`].
     fn l4_opened(&mut self, id: FlowId, key: &FlowKey, user: u64);
+
+    /// The peer of a flow opened by [`L3l4::connect`](crate::L3l4::connect) refused or did not answer. Where another
+    /// five-tuple comes back, the flow goes on with that one under the same handle, for as long as is said with it;
+    /// else it is closed.
+    fn l4_refused(
+        &mut self,
+        id: FlowId,
+        key: &FlowKey,
+        user: u64,
+        reason: CloseReason,
+    ) -> Option<(FlowKey, Duration)> {
+        let _ = (id, key, user, reason);
+        None
+    }
 
     /// Something changed for a TCP connection: it was established, data came, room came free after too little was
     /// found, or the peer closed its side. Take and write what can be taken and written now.

@@ -16,6 +16,8 @@ use smoltcp::socket::tcp::{Socket, State};
 pub struct Conn<'a> {
     pub(crate) id: FlowId,
     pub(crate) on: On<'a>,
+    /// See [`Conn::relay`].
+    pub(crate) peer: Option<FlowId>,
 }
 
 /// What serves a connection just now.
@@ -37,6 +39,8 @@ pub(crate) struct Direct<'a> {
     pub(crate) taken: usize,
     /// The application had more to send than there was room for.
     pub(crate) short: bool,
+    /// It said how long it waits: [`Under::word`].
+    pub(crate) spoken: bool,
 }
 
 impl Direct<'_> {
@@ -60,7 +64,11 @@ impl Direct<'_> {
     }
 }
 
-impl Conn<'_> {
+impl<'a> Conn<'a> {
+    pub(crate) fn on_stack(id: FlowId, flow: &'a mut Flow, socket: &'a mut Socket<'static>) -> Self {
+        Self { id, on: On::Stack { flow, socket }, peer: None }
+    }
+
     /// The handle of the flow.
     #[inline]
     #[must_use]
@@ -171,7 +179,7 @@ impl Conn<'_> {
     /// The handshake is not complete: whoever calls from outside of a callback can meet it so.
     pub(crate) fn is_half_open(&self) -> bool {
         match &self.on {
-            On::Record(direct) => direct.record.has(record::note::HALF_OPEN),
+            On::Record(direct) => direct.record.has(record::note::OPENING),
             On::Stack { flow, .. } => flow.is_half_open(),
         }
     }
@@ -277,13 +285,22 @@ impl Conn<'_> {
         match &mut self.on {
             On::Record(direct) => {
                 direct.under.word = word;
-                direct.record.notes |= record::note::SPOKEN;
+                direct.spoken = true;
             }
             On::Stack { flow, .. } => {
                 flow.word = word;
                 flow.notes |= note::SPOKEN;
             }
         }
+    }
+
+    /// Joins this connection with another for this time: when the callback returns, what is readable on either is moved
+    /// to the other as far as there is room, and where all was moved that came before an end, the other is closed for
+    /// sending. Who finds too little room hears again when there is more. To be called each time something is heard of
+    /// either.
+    #[inline]
+    pub fn relay(&mut self, peer: FlowId) {
+        self.peer = Some(peer);
     }
 
     /// Ends the connection at once with an RST; what is queued is lost.

@@ -19,6 +19,8 @@ pub struct Counters {
     pub tcp_established: u64,
     /// TCP flows made by a SYN.
     pub tcp_opened: u64,
+    /// TCP connections tried from here: SYNs to a new peer.
+    pub tcp_connects: u64,
     /// Connections that gave up their stack for having nothing to do.
     pub tcp_slept: u64,
     /// Connections that got it back.
@@ -78,6 +80,7 @@ impl Default for Counters {
             tx_nobuf: 0,
             tcp_established: 0,
             tcp_opened: 0,
+            tcp_connects: 0,
             tcp_slept: 0,
             tcp_woken: 0,
             syn_cookies_sent: 0,

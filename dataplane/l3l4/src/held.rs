@@ -103,6 +103,12 @@ impl Held {
         (&mut self.slots[slot as usize], &mut self.bytes[at..at + self.room])
     }
 
+    /// Bytes there is room for in a slot.
+    #[inline]
+    pub(crate) fn free(&self, slot: u32) -> usize {
+        self.room - usize::from(self.slots[slot as usize].len)
+    }
+
     /// The bytes of a slot.
     #[inline]
     pub(crate) fn bytes(&self, slot: u32) -> &[u8] {

@@ -47,10 +47,12 @@ pub(crate) mod note {
     pub(crate) const WANTS_ROOM: u8 = 32;
     /// To be ended with an RST.
     pub(crate) const ABORT: u8 = 64;
-    /// The application said in this call how long it waits: `Under::word`.
-    pub(crate) const SPOKEN: u8 = 128;
+    /// Opened from here, and not answered yet: in SYN-SENT. [`super::Record::last_rx`] is when it is given up.
+    pub(crate) const SYN_SENT: u8 = 128;
     /// None of these: ESTABLISHED (RFC 9293 section 3.3.2).
-    pub(crate) const STATE: u8 = HALF_OPEN | FIN_IN | FIN_OUT | FIRST | ABORT;
+    pub(crate) const STATE: u8 = HALF_OPEN | FIN_IN | FIN_OUT | FIRST | ABORT | SYN_SENT;
+    /// The handshake is not complete.
+    pub(crate) const OPENING: u8 = HALF_OPEN | SYN_SENT;
 }
 
 /// [`Record::stack`] of a direct connection that holds nothing.
@@ -121,6 +123,9 @@ impl Record {
 
     /// The state of a direct connection (RFC 9293 section 3.3.2).
     pub(crate) fn state(&self) -> State {
+        if self.has(note::SYN_SENT) {
+            return State::SynSent;
+        }
         let (fin_in, first) = (self.has(note::FIN_IN), self.has(note::FIRST));
         match (self.has(note::HALF_OPEN), self.has(note::FIN_OUT)) {
             (true, _) => State::SynReceived,

@@ -141,6 +141,23 @@ impl Slots {
         f(&mut set)
     }
 
+    /// Runs `f` on the one-socket sets of two slots. They must not be the same.
+    pub(crate) fn with_both<R>(
+        &mut self,
+        one: u32,
+        other: u32,
+        f: impl FnOnce(&mut SocketSet<'static>, &mut SocketSet<'static>) -> R,
+    ) -> R {
+        let (one, other) = (one as usize, other as usize);
+        let [one, other] = match self.sockets.get_disjoint_mut([one..one + 1, other..other + 1]) {
+            Ok(both) => both.map(NonNull::from),
+            Err(_) => unreachable!("two slots that are in use"),
+        };
+        // SAFETY: as in `with`, for two places that have nothing in common.
+        let (mut one, mut other) = unsafe { (SocketSet::new(lend(one)), SocketSet::new(lend(other))) };
+        f(&mut one, &mut other)
+    }
+
     /// Runs `f` on the socket of `slot`.
     #[inline]
     pub(crate) fn socket<R>(&mut self, slot: u32, f: impl FnOnce(&mut Socket<'static>) -> R) -> R {

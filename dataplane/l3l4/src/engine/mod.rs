@@ -16,12 +16,14 @@ mod open;
 mod path;
 mod patience;
 mod recover;
+mod relay;
 mod rx;
 mod self_test;
 mod sleep;
 mod timers;
 mod user;
 
+pub use direct::ConnectError;
 pub(crate) use self_test::self_test;
 pub use user::{FlowError, FlowInfo};
 
@@ -122,6 +124,8 @@ pub struct L3l4<B> {
     min_path_mtu: u16,
     rx_ring: usize,
     half_open: usize,
+    /// Connections in SYN-SENT.
+    connecting: usize,
     udp_flows: usize,
     /// Direct connections.
     direct_flows: usize,
@@ -212,6 +216,7 @@ impl<B> L3l4<B> {
             min_path_mtu: b.tcp_min_path_mtu,
             rx_ring,
             half_open: 0,
+            connecting: 0,
             udp_flows: 0,
             direct_flows: 0,
             direct: b.direct,
@@ -251,13 +256,19 @@ impl<B> L3l4<B> {
     #[must_use]
     pub fn asleep_count(&self) -> usize {
         let half_open = if self.direct { self.half_open } else { 0 };
-        self.direct_flows.saturating_sub(half_open + self.held.used())
+        self.direct_flows.saturating_sub(half_open + self.connecting + self.held.used())
     }
 
     /// Connections in SYN-RECEIVED.
     #[must_use]
     pub fn half_open_count(&self) -> usize {
         self.half_open
+    }
+
+    /// Connections in SYN-SENT.
+    #[must_use]
+    pub fn connecting_count(&self) -> usize {
+        self.connecting
     }
 
     /// UDP flows.
@@ -430,6 +441,7 @@ impl<B> L3l4<B> {
                     self.half_open -= 1;
                     self.sources.leave(&record.key);
                 }
+                self.connecting -= usize::from(record.has(record::note::SYN_SENT));
                 if record.stack != NONE {
                     self.held.release(record.stack);
                 }

@@ -4,7 +4,7 @@
 //! `Limits::half_open_per_source` for each source.
 
 use super::direct::SHORTEST_RTO;
-use super::sleep::NO_STACK;
+use super::sleep::{Ended, NO_STACK};
 use super::{L3l4, recover};
 use crate::builder::SynCookies;
 use crate::callbacks::{Callbacks, Verdict as Admission};
@@ -230,7 +230,7 @@ impl<B> L3l4<B> {
             self.wheel.set_by(index, now, SHORTEST_RTO);
             None
         } else {
-            let Some(stack) = self.wake(index, false) else {
+            let Some(stack) = self.wake(index, Ended::Neither) else {
                 self.unmake(index);
                 return Err(NO_STACK);
             };
@@ -288,4 +288,4 @@ impl<B> L3l4<B> {
 }
 
 /// The MSS of a peer that names none (RFC 9293 section 3.7.1, MUST-15).
-const DEFAULT_MSS: u16 = 536;
+pub(super) const DEFAULT_MSS: u16 = 536;

@@ -34,14 +34,12 @@ impl<B> L3l4<B> {
         }
     }
 
-    /// The same for a direct connection; it has just been called, and its slot may have been released since. True where
+    /// The same for a direct connection, whose application has `spoken`; it has just been called, and its slot may have been released since. True where
     /// it is to be aborted. `now` is the time, where that is not the last packet's.
     #[cold]
     #[inline(never)]
-    pub(super) fn heed_direct(&mut self, index: u32, now: Option<Instant>) -> bool {
-        let record = &mut self.records[index as usize];
-        let spoken = record.has(record::note::SPOKEN);
-        record.notes &= !record::note::SPOKEN;
+    pub(super) fn heed_direct(&mut self, index: u32, spoken: bool, now: Option<Instant>) -> bool {
+        let record = &self.records[index as usize];
         let slot = if record.stack == NONE { self.held.last_released() } else { Some(record.stack) };
         if let Some(slot) = slot.filter(|_| spoken) {
             let now = now.unwrap_or(record.last_rx);

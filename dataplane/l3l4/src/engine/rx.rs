@@ -3,7 +3,7 @@
 use super::{L3l4, recover};
 use crate::callbacks::{Callbacks, CloseReason, TxMeta, Verdict as Admission};
 use crate::compose;
-use crate::conn::{Conn, On};
+use crate::conn::Conn;
 use crate::datagram::Datagram;
 use crate::device::{Core, OnePacket, TxChecksum, reserve};
 use crate::drop::DropReason;
@@ -169,6 +169,7 @@ impl<B> L3l4<B> {
         let before = (flow.snd_una, flow.rcv_nxt, counters.tx_packets, flow.state);
         let bytes = (flow.bytes_in, flow.bytes_out);
         let id = flow.id;
+        let mut peer = None;
         let fed = slots.with(stack, |set| {
             let (mtu, checksum) = (link.mtu, link.checksum);
             let core = Core { cb, spare, counters, recovery, flow, id, mtu, checksum };
@@ -186,7 +187,9 @@ impl<B> L3l4<B> {
             }
             if pending || wants_to_know(flow, before.0, before.3) {
                 flow.notes &= !note::WANTS_ROOM;
-                cb.l4_rx(&mut Conn { id, on: On::Stack { flow: &mut *flow, socket: &mut *socket } });
+                let mut conn = Conn::on_stack(id, flow, socket);
+                cb.l4_rx(&mut conn);
+                peer = conn.peer;
                 flow.sync(socket);
                 if socket.send_queue() > socket.send_capacity() / 2 {
                     flow.notes |= note::WANTS_ROOM;
@@ -229,6 +232,9 @@ impl<B> L3l4<B> {
         }
         if early {
             self.arm_sender(stack);
+        }
+        if let Some(peer) = peer {
+            self.join(id, peer);
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use crate::flow::note;
 use crate::isn;
 use crate::key::FlowKey;
 use crate::packet::flags;
-use crate::record::{Kind, Record};
+use crate::record::{self, Kind, Record};
 use crate::reply;
 use crate::slots::socket;
 use crate::time::Instant;
@@ -34,6 +34,14 @@ const SCRATCH: usize = 128;
 
 /// What no stack can be: live connections have not so many slots.
 pub(super) const NO_STACK: DropReason = DropReason::LiveLimit;
+
+/// Which side has sent a FIN that the other one has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    Neither,
+    Theirs,
+    Ours,
+}
 
 impl<B> L3l4<B> {
     /// Puts a live connection to sleep if it can sleep; says whether it did.
@@ -57,13 +65,16 @@ impl<B> L3l4<B> {
         true
     }
 
-    /// Builds a stack that stands where a record does, with nothing queued; `fin` says that the peer's FIN is next and
-    /// has come. `None` where no slot is left.
+    /// Builds a stack that stands where a record does, with nothing queued; `ended` says whose FIN there was. `None`
+    /// where no slot is left.
     #[inline(never)]
-    pub(super) fn wake(&mut self, index: u32, fin: bool) -> Option<u32> {
+    pub(super) fn wake(&mut self, index: u32, ended: Ended) -> Option<u32> {
         let stack = self.enliven(index)?;
         let record = &self.records[index as usize];
-        let (isn, irs) = (record.snd_una.wrapping_sub(1), record.rcv_nxt.wrapping_sub(1));
+        let (fin, shut) = (ended == Ended::Theirs, ended == Ended::Ours);
+        // Where our SYN's acknowledgment stood: our FIN has a number of its own.
+        let open = record.snd_una.wrapping_sub(u32::from(shut));
+        let (isn, irs) = (open.wrapping_sub(1), record.rcv_nxt.wrapping_sub(1));
         let flow = &mut self.flows[stack as usize];
         flow.begin(isn, irs, u32::from(record.peer_window) << record.snd_shift);
         flow.snd_una = flow.snd_nxt;
@@ -75,6 +86,11 @@ impl<B> L3l4<B> {
             flow.rcv_nxt = flow.rcv_nxt.wrapping_add(1);
             flow.acked = flow.rcv_nxt;
         }
+        if shut {
+            flow.state = State::FinWait2 as u8;
+            flow.notes |= note::FIN;
+            (flow.snd_una, flow.pos, flow.snd_nxt) = (record.snd_una, record.snd_una, record.snd_una);
+        }
         let mtu = self.links[record.key.port_index()].mtu;
         let mut device = Handshake { mtu, packet: None };
         // What the stack is told of the peer's window is the sender's to say.
@@ -85,7 +101,7 @@ impl<B> L3l4<B> {
         } else {
             flow.sender.rest();
         }
-        let (now, port) = (self.clock, record.key.local_port);
+        let (now, port, flow_state) = (self.clock, record.key.local_port, flow.state);
         let built = self.slots.with(stack, |set| {
             // Cannot fail: the socket is new and the port is not 0.
             let _ = socket(set).listen(IpListenEndpoint { addr: None, port });
@@ -96,13 +112,19 @@ impl<B> L3l4<B> {
             device.packet = Some(Synthetic::syn(record, shift));
             interface.poll_ingress_single(now.smoltcp(), &mut device, set);
             interface.poll_egress(now.smoltcp(), &mut device, set);
-            device.packet = Some(Synthetic::ack(record, field));
+            device.packet = Some(Synthetic::ack(record, open, field));
             interface.poll_ingress_single(now.smoltcp(), &mut device, set);
             if fin {
                 device.packet = Some(Synthetic::fin(record, field));
                 interface.poll_ingress_single(now.smoltcp(), &mut device, set);
             }
-            socket(set).state() == if fin { State::CloseWait } else { State::Established }
+            if shut {
+                socket(set).close();
+                interface.poll_egress(now.smoltcp(), &mut device, set);
+                device.packet = Some(Synthetic::ack(record, record.snd_una, field));
+                interface.poll_ingress_single(now.smoltcp(), &mut device, set);
+            }
+            socket(set).state() as u8 == flow_state
         });
         debug_assert!(built, "a handshake made by ourselves went wrong");
         let again = now + self.timeouts.sleep.unwrap_or(self.timeouts.idle);
@@ -134,6 +156,10 @@ impl<B> L3l4<B> {
     /// Tells the peer of a direct connection that it is over; false where no buffer was left.
     pub(super) fn reset_record<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, index: u32) -> bool {
         let record = &self.records[index as usize];
+        if record.has(record::note::SYN_SENT) {
+            // RFC 9293 section 3.10.5: the peer has not said anything yet.
+            return true;
+        }
         let (key, seq, ack) = (record.key, record.snd_nxt, record.rcv_nxt);
         let control = flags::RST | flags::ACK;
         let (id, rst) = (record.id(index), Segment { seq, ack, control, ..Segment::default() });
@@ -156,8 +182,8 @@ impl Synthetic {
         Self::new(record, flags::SYN, record.rcv_nxt.wrapping_sub(1), 0, window, options.bytes())
     }
 
-    fn ack(record: &Record, window: u16) -> Self {
-        Self::new(record, flags::ACK, record.rcv_nxt, record.snd_una, window, &[])
+    fn ack(record: &Record, ack: u32, window: u16) -> Self {
+        Self::new(record, flags::ACK, record.rcv_nxt, ack, window, &[])
     }
 
     fn fin(record: &Record, window: u16) -> Self {

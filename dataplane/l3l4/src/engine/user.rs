@@ -2,7 +2,7 @@
 
 use super::L3l4;
 use crate::callbacks::{Callbacks, CloseReason};
-use crate::conn::{Conn, On};
+use crate::conn::Conn;
 use crate::flow::{note, state_name};
 use crate::key::{FlowId, FlowKey};
 use crate::record::{self, Kind, NONE};
@@ -68,6 +68,10 @@ impl<B> L3l4<B> {
     /// # Errors
     /// Where the flow is gone, not TCP, or not established yet (abort it then).
     pub fn close_flow(&mut self, id: FlowId) -> Result<(), FlowError> {
+        let index = self.live(id).ok_or(FlowError::Gone)?;
+        if self.is_direct(index) {
+            return self.close_direct(index);
+        }
         self.with_conn(id, |conn| {
             if conn.is_half_open() {
                 return Err(FlowError::Closed);
@@ -75,6 +79,30 @@ impl<B> L3l4<B> {
             conn.close();
             Ok(())
         })?
+    }
+
+    fn close_direct(&mut self, index: u32) -> Result<(), FlowError> {
+        let Self { records, held, .. } = self;
+        let record = &mut records[index as usize];
+        if record.has(record::note::FIN_OUT) {
+            return Ok(());
+        }
+        if record.has(record::note::ABORT) {
+            return Err(FlowError::Gone);
+        }
+        if record.has(record::note::HALF_OPEN) {
+            return Err(FlowError::Closed);
+        }
+        if record.stack == NONE {
+            // The FIN is under way until it has been acknowledged.
+            record.stack = held.take().ok_or(FlowError::NoStack)?;
+        }
+        let first = !record.has(record::note::FIN_IN);
+        record.notes |= record::note::FIN_OUT | if first { record::note::FIRST } else { 0 };
+        if !record.has(record::note::SYN_SENT) {
+            self.mark_direct(index);
+        }
+        Ok(())
     }
 
     /// Ends a connection at once with an RST at the next [`L3l4::l4_poll`].
@@ -98,22 +126,34 @@ impl<B> L3l4<B> {
     /// Where the flow is gone or not TCP.
     pub fn with_conn<R>(&mut self, id: FlowId, f: impl FnOnce(&mut Conn<'_>) -> R) -> Result<R, FlowError> {
         let stack = self.tcp(id)?;
+        let (result, peer) = self.on_stack(stack, |conn| (f(conn), conn.peer));
+        if let Some(peer) = peer {
+            self.join(id, peer);
+        }
+        Ok(result)
+    }
+
+    /// Runs `f` on the connection on a stack.
+    pub(super) fn on_stack<R>(&mut self, stack: u32, f: impl FnOnce(&mut Conn<'_>) -> R) -> R {
         let Self { flows, slots, counters, .. } = self;
         let flow = &mut flows[stack as usize];
-        let written = flow.bytes_out;
-        let result = slots.with(stack, |set| {
-            let socket = socket(set);
-            let result = f(&mut Conn { id, on: On::Stack { flow: &mut *flow, socket: &mut *socket } });
-            flow.sync(socket);
-            result
-        });
+        let (id, written) = (flow.id, flow.bytes_out);
+        let result = slots.with(stack, |set| f(&mut Conn::on_stack(id, flow, socket(set))));
         counters.tcp_bytes_out += flow.bytes_out - written;
+        self.touched(stack);
+        result
+    }
+
+    /// After an application has had a connection on a stack, outside of a segment for it.
+    pub(super) fn touched(&mut self, stack: u32) {
+        let Self { flows, slots, .. } = self;
+        let flow = &mut flows[stack as usize];
+        slots.socket(stack, |socket| flow.sync(socket));
         if flow.has(note::TOUCHED) {
             self.mark(stack);
         }
         let now = self.clock;
         self.heed(stack, now);
-        Ok(result)
     }
 
     /// The slot of a connection, which is woken for it.
@@ -123,9 +163,9 @@ impl<B> L3l4<B> {
         let stack = match record.kind {
             Kind::Tcp => record.stack,
             Kind::Direct if record.has(record::note::ABORT) => return Err(FlowError::Gone),
-            Kind::Direct if record.has(record::note::HALF_OPEN) => return Err(FlowError::Closed),
-            // Closed on this side and acknowledged: nothing is left that could be done but to abort it.
-            Kind::Direct if record.has(record::note::FIN_OUT) && record.stack == NONE => {
+            Kind::Direct if record.has(record::note::OPENING) => return Err(FlowError::Closed),
+            // Both sides closed: nothing is left that could be done but to abort it.
+            Kind::Direct if record.has(record::note::FIN_OUT) && record.has(record::note::FIN_IN) => {
                 return Err(FlowError::Closed);
             }
             Kind::Direct => self.promote(index).ok_or(FlowError::NoStack)?,
@@ -175,9 +215,7 @@ impl<B> L3l4<B> {
             user: record.user,
             age: now.since(record.opened),
             idle: now.since(live.map_or(record.last_rx, |flow| flow.last_rx)),
-            asleep: record.kind == Kind::Direct
-                && record.stack == NONE
-                && !record.has(record::note::HALF_OPEN),
+            asleep: record.kind == Kind::Direct && record.stack == NONE && !record.has(record::note::OPENING),
             bytes_in: live.map_or(record.bytes_in, |flow| flow.bytes_in),
             bytes_out: live.map_or(record.bytes_out, |flow| flow.bytes_out),
         }

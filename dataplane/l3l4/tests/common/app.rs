@@ -26,8 +26,13 @@ pub const SAY: u16 = 17;
 /// Answers what ends with a line end; waits [`App::deadline`] for the end, and leaves or takes what came so far.
 pub const LEAVING: u16 = 15;
 pub const TAKING: u16 = 16;
+/// Relays between the client and a connection that the world opens to [`SERVER`].
+pub const PROXY: u16 = 18;
 /// Sends [`App::flood`] bytes of a pattern, then closes.
 pub const FLOOD: u16 = 19;
+
+/// The first of the ports from which the world opens connections.
+pub const OURS: u16 = 50_000;
 
 pub struct App {
     mtu: usize,
@@ -57,6 +62,14 @@ pub struct App {
     pub waiting: HashSet<FlowId>,
     /// Connections whose time was over.
     pub late: Vec<FlowId>,
+    /// Clients of [`PROXY`] that wait for their other connection to be opened.
+    pub to_connect: Vec<FlowId>,
+    /// Flows whose other connection broke off.
+    pub to_abort: Vec<FlowId>,
+    /// Both connections of each relay.
+    pub pairs: HashMap<FlowId, FlowId>,
+    /// Where [`Callbacks::l4_refused`] sends a connection.
+    pub others: Vec<FlowKey>,
 }
 
 impl App {
@@ -82,6 +95,10 @@ impl App {
             polite: false,
             waiting: HashSet::new(),
             late: vec![],
+            to_connect: vec![],
+            to_abort: vec![],
+            pairs: HashMap::new(),
+            others: vec![],
         }
     }
 
@@ -186,7 +203,7 @@ impl Callbacks for App {
     }
 
     fn l4_opened(&mut self, id: FlowId, key: &FlowKey, user: u64) {
-        assert_eq!(user, u64::from(key.local_port));
+        assert!(user == u64::from(key.local_port) || key.local_port >= OURS);
         self.opened.push((id, *key));
     }
 
@@ -196,6 +213,11 @@ impl Callbacks for App {
         assert!(self.reason(conn.id()).is_none(), "nothing is heard of a flow that was closed");
         match conn.user() as u16 {
             ECHO => echo(conn),
+            PROXY => match self.pairs.get(&conn.id()) {
+                Some(&other) => conn.relay(other),
+                None if !self.to_connect.contains(&conn.id()) => self.to_connect.push(conn.id()),
+                None => {}
+            },
             DISCARD => {
                 self.read(conn, usize::MAX);
                 if conn.at_end() {
@@ -266,7 +288,16 @@ impl Callbacks for App {
         }
     }
 
+    fn l4_refused(&mut self, _: FlowId, _: &FlowKey, _: u64, _: CloseReason) -> Option<(FlowKey, Duration)> {
+        self.others.pop().map(|key| (key, Duration::from_secs(5)))
+    }
+
     fn l4_closed(&mut self, id: FlowId, _: &FlowKey, _: u64, reason: CloseReason) {
+        if let Some(other) = self.pairs.remove(&id)
+            && reason != CloseReason::Finished
+        {
+            self.to_abort.push(other);
+        }
         self.closed.push((id, reason));
     }
 }

@@ -12,7 +12,8 @@ pub mod transfer;
 pub mod wire;
 
 use app::App;
-use l3l4::{Builder, Instant, L3l4, Limits, RxChecksum};
+use core::time::Duration;
+use l3l4::{Builder, FlowKey, Instant, L3l4, Limits, Protocol, RxChecksum};
 use link::{Faults, Link, Pipe};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
@@ -46,7 +47,11 @@ pub struct World {
     pub without_sack: bool,
     said: wire::Said,
     next_port: u16,
+    next_ours: u16,
 }
+
+/// The port of the peer's server.
+pub const SERVER: u16 = 8080;
 
 impl World {
     pub fn new(builder: Builder) -> Self {
@@ -78,6 +83,7 @@ impl World {
             without_sack: false,
             said: wire::Said::new(),
             next_port: 20_000,
+            next_ours: 0,
         }
     }
 
@@ -152,6 +158,42 @@ impl World {
     }
 
     /// [`World::step`], but the clock goes no further than `end`.
+    /// Where the engine opens connections to, and from.
+    pub fn server_key(&mut self, v4: bool) -> FlowKey {
+        self.next_ours += 1;
+        let (server, ours): (std::net::IpAddr, std::net::IpAddr) = if v4 {
+            ([10, 0, 0, 1].into(), [10, 0, 0, 9].into())
+        } else {
+            ("fd00::1".parse().unwrap(), "fd00::9".parse().unwrap())
+        };
+        FlowKey {
+            remote: server.into(),
+            local: ours.into(),
+            remote_port: SERVER,
+            local_port: app::OURS + self.next_ours,
+            protocol: Protocol::TCP,
+            link: 0,
+        }
+    }
+
+    /// Opens what the application wants opened, and breaks off what lost its other half.
+    pub fn serve_proxy(&mut self) {
+        let now = self.time();
+        for id in std::mem::take(&mut self.app.to_connect) {
+            let Some(client) = self.engine.flow(id, now) else { continue };
+            let key = self.server_key(client.key.local.is_v4());
+            let patience = Duration::from_secs(5);
+            let user = u64::from(app::PROXY);
+            let other = self.engine.connect(&mut self.app, now, &key, user, patience).unwrap();
+            self.app.pairs.insert(id, other);
+            self.app.pairs.insert(other, id);
+            self.engine.join(id, other);
+        }
+        for id in std::mem::take(&mut self.app.to_abort) {
+            let _ = self.engine.abort_flow(id);
+        }
+    }
+
     fn step_to(&mut self, end: u64) -> bool {
         let clock = smoltcp::time::Instant::from_micros(self.now as i64);
         for packet in self.down.due(self.now) {
@@ -167,7 +209,9 @@ impl World {
         }
         for packet in self.up.due(self.now) {
             let _ = self.give(packet);
+            self.serve_proxy();
         }
+        self.serve_proxy();
         let engine = self.turn().map(Instant::micros);
         for packet in self.app.take_out() {
             self.down.send(self.now, packet);

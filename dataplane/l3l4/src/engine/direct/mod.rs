@@ -10,9 +10,12 @@
 //! no longer; its record says all else that the peer could notice. Handshake and end are direct for every connection
 //! that never needed a stack.
 
+mod connect;
 mod promote;
 mod say;
 mod timer;
+
+pub use connect::ConnectError;
 
 use super::L3l4;
 use super::sleep::NO_STACK;
@@ -21,6 +24,7 @@ use crate::conn::{Conn, Direct, On};
 use crate::drop::DropReason;
 use crate::flow::{Flow, seq_lt};
 use crate::guard::{self, Verdict};
+use crate::key::FlowId;
 use crate::packet::{Headers, flags};
 use crate::record::{Kind, NONE, note};
 use crate::time::Instant;
@@ -47,7 +51,7 @@ impl<B> L3l4<B> {
             && h.payload_len() as u32 <= record.window_bytes()
             // Behind a FIN there is nothing, and the handshake's last segment acknowledges our SYN.
             && (record.notes & note::STATE == 0
-                || !record.has(note::ABORT)
+                || !record.has(note::ABORT | note::SYN_SENT)
                     && (!record.has(note::FIN_IN) || h.segment_len() == 0)
                     && (!record.has(note::HALF_OPEN) || h.ack == record.snd_nxt));
         if !expected {
@@ -73,6 +77,9 @@ impl<B> L3l4<B> {
         let record = &self.records[index as usize];
         if record.has(note::ABORT) {
             return Err(DropReason::TcpClosing);
+        }
+        if record.has(note::SYN_SENT) {
+            return self.answered(cb, now, h, index);
         }
         let edge = record.rcv_nxt.wrapping_add(record.window_bytes());
         let seen = Flow {
@@ -227,7 +234,28 @@ impl<B> L3l4<B> {
         now: Option<Instant>,
         what: impl FnOnce(&mut C, &mut Conn<'_>),
     ) -> Result<Option<u32>, DropReason> {
-        let Self { records, held, counters, .. } = self;
+        let mut joined = None;
+        let called = self.call_of(cb, index, data, fin, now, &mut joined, what);
+        if let Some((peer, id)) = joined {
+            self.drain(peer, id);
+        }
+        called
+    }
+
+    /// [`L3l4::call`], but for what waits on the connection with which the application `joined` this one.
+    #[allow(clippy::too_many_arguments, reason = "called once")]
+    #[inline(always)]
+    fn call_of<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        index: u32,
+        data: &[u8],
+        fin: bool,
+        now: Option<Instant>,
+        joined: &mut Option<(FlowId, FlowId)>,
+        what: impl FnOnce(&mut C, &mut Conn<'_>),
+    ) -> Result<Option<u32>, DropReason> {
+        let Self { records, held, .. } = self;
         let record = &mut records[index as usize];
         let before = (record.stack, record.notes, record.bytes_out);
         if record.stack == NONE {
@@ -240,11 +268,18 @@ impl<B> L3l4<B> {
         let id = record.id(index);
         let (under, room) = held.get(record.stack);
         let half = room.len() / 2;
-        let direct = Direct { record, under, room, data, taken: 0, short: false };
-        let mut conn = Conn { id, on: On::Record(direct) };
+        let direct = Direct { record, under, room, data, taken: 0, short: false, spoken: false };
+        let mut conn = Conn { id, on: On::Record(direct), peer: None };
         what(cb, &mut conn);
-        let On::Record(Direct { under, taken, short, .. }) = conn.on else { return Ok(None) };
+        let peer = conn.peer;
+        let On::Record(Direct { under, mut taken, short, spoken, .. }) = conn.on else { return Ok(None) };
         let len = usize::from(under.len);
+        if let Some(peer) = peer.filter(|&peer| peer != id) {
+            *joined = Some((peer, id));
+            let end = self.records[index as usize].has(note::FIN_IN);
+            taken += self.forward(peer, &data[taken..], end);
+        }
+        let Self { records, held, counters, .. } = self;
         let record = &mut records[index as usize];
         record.bytes_in += taken as u64;
         counters.tcp_bytes_in += taken as u64;
@@ -257,7 +292,7 @@ impl<B> L3l4<B> {
             held.release(record.stack);
             record.stack = NONE;
         }
-        if record.has(note::ABORT | note::SPOKEN) && self.heed_direct(index, now) {
+        if (spoken || record.has(note::ABORT)) && self.heed_direct(index, spoken, now) {
             return Ok(None);
         }
         let record = &mut self.records[index as usize];

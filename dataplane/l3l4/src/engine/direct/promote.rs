@@ -4,27 +4,34 @@
 //! way is known to the recovery, and what either side has closed is closed.
 
 use super::super::L3l4;
+use super::super::sleep::Ended;
 use crate::callbacks::Callbacks;
-use crate::conn::{Conn, On};
+use crate::conn::Conn;
 use crate::flow::note;
 use crate::record::{self, Kind, NONE};
 use crate::slots::socket;
 use crate::time::Instant;
 
 impl<B> L3l4<B> {
-    /// Gives a direct connection a stack; `None` where no slot is left, or it is in a state that no stack can be led
-    /// to: half-open, or closed on this side with the FIN acknowledged.
+    /// Gives a direct connection a stack; `None` where no slot is left, or it is in a state in which none is of use:
+    /// before the handshake's end, or with both sides closed and our FIN acknowledged.
     #[cold]
     pub(in super::super) fn promote(&mut self, index: u32) -> Option<u32> {
         let record = &mut self.records[index as usize];
         let (notes, slot, highest) = (record.notes, record.stack, record.snd_nxt);
         let (fin_in, fin_out) = (record.has(record::note::FIN_IN), record.has(record::note::FIN_OUT));
-        if record.has(record::note::HALF_OPEN) || fin_out && slot == NONE {
+        let shut = fin_out && slot == NONE;
+        if record.has(record::note::OPENING) || shut && fin_in {
             return None;
         }
         let fin = u32::from(fin_in);
         record.rcv_nxt = record.rcv_nxt.wrapping_sub(fin);
-        let Some(stack) = self.wake(index, fin_in) else {
+        let ended = match (fin_in, shut) {
+            (true, _) => Ended::Theirs,
+            (_, true) => Ended::Ours,
+            _ => Ended::Neither,
+        };
+        let Some(stack) = self.wake(index, ended) else {
             let record = &mut self.records[index as usize];
             record.rcv_nxt = record.rcv_nxt.wrapping_add(fin);
             return None;
@@ -78,9 +85,12 @@ impl<B> L3l4<B> {
         let flow = &mut flows[stack as usize];
         let (id, written) = (flow.id, flow.bytes_out);
         flow.notes &= !note::WANTS_ROOM;
+        let mut peer = None;
         slots.with(stack, |set| {
             let socket = socket(set);
-            what(cb, &mut Conn { id, on: On::Stack { flow: &mut *flow, socket: &mut *socket } });
+            let mut conn = Conn::on_stack(id, flow, socket);
+            what(cb, &mut conn);
+            peer = conn.peer;
             flow.sync(socket);
             if socket.send_queue() > socket.send_capacity() / 2 {
                 flow.notes |= note::WANTS_ROOM;
@@ -89,6 +99,9 @@ impl<B> L3l4<B> {
         counters.tcp_bytes_out += flow.bytes_out - written;
         self.heed(stack, now);
         self.mark(stack);
+        if let Some(peer) = peer {
+            self.join(id, peer);
+        }
     }
 
     /// Whether the record of a connection is without a stack.

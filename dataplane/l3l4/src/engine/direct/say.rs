@@ -51,8 +51,8 @@ impl<B> L3l4<B> {
                 self.close(cb, index, CloseReason::Aborted);
             }
             return said;
-        } else if record.has(note::HALF_OPEN) {
-            self.say_syn_ack(cb, index)
+        } else if record.has(note::OPENING) {
+            self.say_syn(cb, index)
         } else if record.stack != NONE {
             self.say_held(cb, now, index)
         } else {
@@ -69,17 +69,18 @@ impl<B> L3l4<B> {
         true
     }
 
-    /// RFC 9293 section 3.10.7.2, with the options the SYN offered.
-    fn say_syn_ack<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, index: u32) -> bool {
+    /// A SYN (RFC 9293 section 3.10.1), or the SYN-ACK (section 3.10.7.2) with the options the SYN offered.
+    fn say_syn<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, index: u32) -> bool {
         let Self { records, links, spare, counters, .. } = self;
         let record = &mut records[index as usize];
         let link = &links[record.key.port_index()];
         let mss = (link.mtu - if record.key.local.is_v4() { 40 } else { 60 }) as u16;
         let offer = reply::SynOptions::new(record.options, mss, record.rcv_shift);
+        let first = record.has(note::SYN_SENT);
         let segment = Segment {
             seq: record.snd_una,
-            ack: record.rcv_nxt,
-            control: flags::SYN | flags::ACK,
+            ack: if first { 0 } else { record.rcv_nxt },
+            control: if first { flags::SYN } else { flags::SYN | flags::ACK },
             window: record.window,
             options: offer.bytes(),
             data: &[],

@@ -22,6 +22,9 @@ impl<B> L3l4<B> {
         if self.records[index as usize].has(note::HALF_OPEN) {
             return self.fire_half_open(cb, now, index);
         }
+        if self.records[index as usize].has(note::SYN_SENT) {
+            return self.fire_connecting(cb, now, index);
+        }
         let Some(waits) = self.be_patient_direct(cb, now, index) else { return };
         let record = &mut self.records[index as usize];
         if record.stack == NONE {
