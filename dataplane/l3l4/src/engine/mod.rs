@@ -98,6 +98,8 @@ pub struct L3l4<B> {
     dirty: Vec<u32>,
     /// Direct connections with something to say.
     dirty_direct: Vec<u32>,
+    /// Connections that an application has joined since the last turn.
+    joined: Vec<(FlowId, FlowId)>,
     held: Held,
     /// Scratch of a turn: flows whose timers fired.
     due: Vec<u32>,
@@ -177,6 +179,7 @@ impl<B> L3l4<B> {
             paths: Paths::new(path_key),
             dirty: Vec::with_capacity(1024),
             dirty_direct: Vec::with_capacity(1024),
+            joined: Vec::with_capacity(1024),
             held: Held::new(live, tx_ring),
             due: Vec::with_capacity(256),
             time_wait: VecDeque::with_capacity(2 * b.limits.flows),

@@ -19,9 +19,33 @@ impl<B> L3l4<B> {
         self.drain(other, one);
     }
 
+    /// Moves what waits on connections that were joined since the last turn.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn join_all(&mut self) {
+        for at in 0..self.joined.len() {
+            let (one, other) = self.joined[at];
+            self.join(one, other);
+        }
+        self.joined.clear();
+    }
+
+    /// A direct connection is joined with `to` while its packet is at hand: gives the rest of that away. Returns how much
+    /// was taken.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn pass_on(&mut self, from: FlowId, to: FlowId, data: &[u8]) -> usize {
+        if from == to {
+            return 0;
+        }
+        // What waits there may need a stack here, which would be too early.
+        self.joined.push((from, to));
+        self.forward(to, data, self.records[from.index()].has(record::note::FIN_IN))
+    }
+
     /// Gives `data`, which came for another connection, to `to`, and its end where `end` says so. Returns how much was
     /// taken.
-    pub(super) fn forward(&mut self, to: FlowId, data: &[u8], end: bool) -> usize {
+    fn forward(&mut self, to: FlowId, data: &[u8], end: bool) -> usize {
         let mut taken = 0;
         if !data.is_empty() {
             if let Some(slot) = self.room_for(to, data.len()) {
@@ -37,7 +61,7 @@ impl<B> L3l4<B> {
     }
 
     /// Moves what waits in the receive ring of `from`, if it has one, to `to`, and its end.
-    pub(super) fn drain(&mut self, from: FlowId, to: FlowId) {
+    fn drain(&mut self, from: FlowId, to: FlowId) {
         if from == to {
             return;
         }

@@ -234,7 +234,7 @@ impl<B> L3l4<B> {
             self.arm_sender(stack);
         }
         if let Some(peer) = peer {
-            self.join(id, peer);
+            self.joined.push((id, peer));
         }
         Ok(())
     }

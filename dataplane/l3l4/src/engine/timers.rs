@@ -35,6 +35,9 @@ impl<B> L3l4<B> {
         if self.wheel.is_due(now) || !self.time_wait.is_empty() {
             self.run_timers(cb, now);
         }
+        if !self.joined.is_empty() {
+            self.join_all();
+        }
         if !self.dirty_direct.is_empty() {
             self.flush_direct(cb, now);
         }

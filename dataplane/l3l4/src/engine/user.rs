@@ -127,9 +127,7 @@ impl<B> L3l4<B> {
     pub fn with_conn<R>(&mut self, id: FlowId, f: impl FnOnce(&mut Conn<'_>) -> R) -> Result<R, FlowError> {
         let stack = self.tcp(id)?;
         let (result, peer) = self.on_stack(stack, |conn| (f(conn), conn.peer));
-        if let Some(peer) = peer {
-            self.join(id, peer);
-        }
+        self.joined.extend(peer.map(|peer| (id, peer)));
         Ok(result)
     }
 

@@ -24,7 +24,6 @@ use crate::conn::{Conn, Direct, On};
 use crate::drop::DropReason;
 use crate::flow::{Flow, seq_lt};
 use crate::guard::{self, Verdict};
-use crate::key::FlowId;
 use crate::packet::{Headers, flags};
 use crate::record::{Kind, NONE, note};
 use crate::time::Instant;
@@ -234,27 +233,6 @@ impl<B> L3l4<B> {
         now: Option<Instant>,
         what: impl FnOnce(&mut C, &mut Conn<'_>),
     ) -> Result<Option<u32>, DropReason> {
-        let mut joined = None;
-        let called = self.call_of(cb, index, data, fin, now, &mut joined, what);
-        if let Some((peer, id)) = joined {
-            self.drain(peer, id);
-        }
-        called
-    }
-
-    /// [`L3l4::call`], but for what waits on the connection with which the application `joined` this one.
-    #[allow(clippy::too_many_arguments, reason = "called once")]
-    #[inline(always)]
-    fn call_of<C: Callbacks<Buffer = B>>(
-        &mut self,
-        cb: &mut C,
-        index: u32,
-        data: &[u8],
-        fin: bool,
-        now: Option<Instant>,
-        joined: &mut Option<(FlowId, FlowId)>,
-        what: impl FnOnce(&mut C, &mut Conn<'_>),
-    ) -> Result<Option<u32>, DropReason> {
         let Self { records, held, .. } = self;
         let record = &mut records[index as usize];
         let before = (record.stack, record.notes, record.bytes_out);
@@ -274,10 +252,8 @@ impl<B> L3l4<B> {
         let peer = conn.peer;
         let On::Record(Direct { under, mut taken, short, spoken, .. }) = conn.on else { return Ok(None) };
         let len = usize::from(under.len);
-        if let Some(peer) = peer.filter(|&peer| peer != id) {
-            *joined = Some((peer, id));
-            let end = self.records[index as usize].has(note::FIN_IN);
-            taken += self.forward(peer, &data[taken..], end);
+        if let Some(peer) = peer {
+            taken += self.pass_on(id, peer, &data[taken..]);
         }
         let Self { records, held, counters, .. } = self;
         let record = &mut records[index as usize];

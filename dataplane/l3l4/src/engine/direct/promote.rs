@@ -99,9 +99,7 @@ impl<B> L3l4<B> {
         counters.tcp_bytes_out += flow.bytes_out - written;
         self.heed(stack, now);
         self.mark(stack);
-        if let Some(peer) = peer {
-            self.join(id, peer);
-        }
+        self.joined.extend(peer.map(|peer| (id, peer)));
     }
 
     /// Whether the record of a connection is without a stack.
