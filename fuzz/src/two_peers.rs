@@ -8,11 +8,13 @@ use core::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use l3l4::{CloseReason, Limits, TooBig};
+use smoltcp::iface::SocketHandle;
+use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::wire::IpAddress;
 
 use crate::common::link::{Faults, Rng};
 use crate::common::transfer::Transfer;
-use crate::common::{World, app, builder, wire};
+use crate::common::{SERVER, World, app, builder, wire};
 
 #[derive(Arbitrary, Debug)]
 struct Setup {
@@ -36,7 +38,8 @@ pub fn run(data: &[u8]) {
     let Ok(setup) = Setup::arbitrary(&mut input) else { return };
     let buffers = [4096, 20_000, 65_536, 100_000];
     let windows = [2000, 9000, 30_000, 65_535];
-    let service = [app::ECHO, app::DISCARD, app::FLOOD, app::SHOUT][usize::from(setup.service) % 4];
+    let service =
+        [app::ECHO, app::DISCARD, app::FLOOD, app::SHOUT, app::PROXY][usize::from(setup.service) % 5];
     let builder = builder()
         .limits(Limits { flows: 8, udp_flows: 1, half_open: 4, ..Limits::default() })
         .tcp_buffer_size(buffers[usize::from(setup.buffer) % 4])
@@ -58,11 +61,19 @@ pub fn run(data: &[u8]) {
     let len = if service == app::FLOOD { 0 } else { usize::from(setup.out) };
     let out = Rng(u64::from(setup.seed)).bytes(len);
     let mut transfer = Transfer::new(handle, out);
+    let server = (service == app::PROXY).then(|| Server::new(&mut world));
     // A cookie is believed for a minute only, and by the segment right behind the SYN only: where that is late or
     // lost, the next is answered with an RST, as RFC 4987 has it.
-    let is_refused = |world: &World| setup.cookies && world.engine.counters().rst_sent > 0;
+    // And a server that cannot be reached within seconds is not waited for.
+    let is_refused = |world: &World| {
+        setup.cookies && world.engine.counters().rst_sent > 0
+            || world.app.closed.iter().any(|(_, reason)| *reason == CloseReason::Unanswered)
+    };
     world.run(DAY, "a transfer", |world| {
         meddle(world, &mut input);
+        if let Some(server) = &server {
+            server.pump(world);
+        }
         transfer.pump(world) || is_refused(world)
     });
     if is_refused(&world) {
@@ -72,7 +83,8 @@ pub fn run(data: &[u8]) {
     let (id, _) = world.app.opened[0];
     let got = world.app.got.get(&id).map_or(&[][..], Vec::as_slice);
     match service {
-        app::ECHO => assert!(transfer.back == transfer.out, "echo"),
+        // The server at the other end of the relay is an echo.
+        app::ECHO | app::PROXY => assert!(transfer.back == transfer.out, "echo"),
         app::DISCARD => assert!(got == transfer.out, "discard"),
         app::FLOOD => assert!(
             transfer.back == flood,
@@ -88,11 +100,42 @@ pub fn run(data: &[u8]) {
         // The flood's application takes nothing, so its connection waits for that.
         world.run(DAY, "the engine's side", |world| {
             meddle(world, &mut input);
+            if let Some(server) = &server {
+                server.pump(world);
+            }
             world.app.reason(id).is_some()
         });
         // A client that has forgotten the connection answers our FIN, come again, with an RST.
         let reason = world.app.reason(id);
         assert!(matches!(reason, Some(CloseReason::Finished | CloseReason::PeerReset)), "{reason:?}");
+    }
+}
+
+/// An echo that the engine opens connections to.
+struct Server(SocketHandle);
+
+impl Server {
+    fn new(world: &mut World) -> Self {
+        let buffer = || SocketBuffer::new(vec![0; 10_000]);
+        let mut socket = Socket::new(buffer(), buffer());
+        socket.set_ack_delay(None);
+        socket.set_keep_alive(Some(smoltcp::time::Duration::from_secs(20)));
+        // Its port is not 0.
+        let _ = socket.listen(SERVER);
+        Self(world.sockets.add(socket))
+    }
+
+    fn pump(&self, world: &mut World) {
+        let socket = world.socket(self.0);
+        let mut bytes = [0; 4096];
+        while socket.can_recv() && socket.can_send() {
+            let room = (socket.send_capacity() - socket.send_queue()).min(bytes.len());
+            let len = socket.recv_slice(&mut bytes[..room]).unwrap_or(0);
+            let _ = socket.send_slice(&bytes[..len]);
+        }
+        if socket.state() == State::CloseWait && socket.recv_queue() == 0 {
+            socket.close();
+        }
     }
 }
 

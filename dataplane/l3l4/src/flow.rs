@@ -35,6 +35,8 @@ pub(crate) mod note {
     pub(crate) const GIVEN_UP: u16 = 128;
     /// The application said in this call how long it waits: `Flow::word`.
     pub(crate) const SPOKEN: u16 = 256;
+    /// Both sides have closed and all is acknowledged, but the application has not taken all that came.
+    pub(crate) const DONE: u16 = 512;
 }
 
 #[derive(Clone, Debug, Default)]
@@ -192,6 +194,7 @@ impl Flow {
         self.snd_una = match state {
             State::SynReceived => self.snd_end.wrapping_sub(1),
             State::FinWait2 | State::TimeWait => self.goal(),
+            _ if self.has(note::DONE) => self.goal(),
             _ => self.snd_end.wrapping_sub(socket.send_queue() as u32),
         };
     }

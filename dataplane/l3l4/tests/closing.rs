@@ -301,3 +301,28 @@ fn a_fin_that_the_peer_says_it_lacks_is_sent_again() {
         assert_eq!(world.app.reason(world.app.last_id()), Some(CloseReason::Finished));
     }
 }
+
+#[test]
+fn untaken_data_outlives_the_last_acknowledgment() {
+    for direct in [true, false] {
+        let mut world = World::new(builder().direct(direct));
+        let (ours, theirs) = world.handshake(&seg(MANUAL, SYN, 1000, 0));
+        let id = world.app.last_id();
+        world.exchange(seg(MANUAL, FIN | ACK, theirs, ours).data(b"last words").build());
+        world.engine.close_flow(id).unwrap();
+        let fin = world.turn();
+        assert!(fin.is_some() && got(&world.app.take_out()[0]).flags & FIN != 0);
+        world.exchange(seg(MANUAL, ACK, theirs + 11, ours + 1).build());
+        world.pass(300_000_000);
+        assert_eq!(world.app.take_out().len(), 0, "there is nothing to say any more");
+        let mut bytes = [0; 10];
+        let taken = world.engine.with_conn(id, |conn| {
+            let len = conn.copy(&mut bytes);
+            conn.take(len);
+            (len, conn.at_end())
+        });
+        assert_eq!((taken, &bytes), (Ok((10, true)), b"last words"));
+        world.turn();
+        assert_eq!((world.app.reason(id), world.engine.flow_count()), (Some(CloseReason::Finished), 0));
+    }
+}

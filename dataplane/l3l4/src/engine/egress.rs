@@ -71,7 +71,7 @@ impl<B> L3l4<B> {
         }
         let touched = flow.has(note::TOUCHED);
         flow.notes &= !(note::DIRTY | note::TOUCHED);
-        if flow.state == State::TimeWait as u8 && flow.acked == flow.rcv_nxt {
+        if flow.has(note::DONE) || flow.state == State::TimeWait as u8 && flow.acked == flow.rcv_nxt {
             // All is said. smoltcp's own TIME-WAIT timer would throw away what the application has not taken yet.
             return (false, Next::LastWords);
         }
@@ -132,6 +132,9 @@ impl<B> L3l4<B> {
                 self.close_stack(cb, stack, reason);
             }
             return;
+        }
+        if flow.has(note::DONE) {
+            return self.finish(cb, stack);
         }
         if flow.state == State::TimeWait as u8
             && flow.acked == flow.rcv_nxt

@@ -108,13 +108,13 @@ impl<B> L3l4<B> {
         let Self { flows, slots, links, spare, counters, dirty, rx_ring, recovery, .. } = self;
         let flow = &mut flows[stack as usize];
         if flow.state != State::Established as u8 {
-            if flow.has(note::GIVEN_UP) {
+            if flow.has(note::GIVEN_UP | note::DONE) {
                 return Err(DropReason::TcpClosing);
             }
             if flow.state == State::LastAck as u8 && closes_last_ack(flow, h) {
                 // RFC 9293 section 3.10.7.4: both sides have closed and all is acknowledged. There is nothing left
                 // that the stack could do or say.
-                self.close_stack(cb, stack, CloseReason::Finished);
+                self.finish(cb, stack);
                 return Ok(());
             }
             if lacks_fin_only(flow, h) {
@@ -285,8 +285,11 @@ impl<B> L3l4<B> {
         if (flow.state == State::Closed as u8 && !flow.has(note::GIVEN_UP))
             || flow.state == State::Listen as u8
         {
-            let reset = h.flags & flags::RST != 0;
-            self.close_stack(cb, stack, if reset { CloseReason::PeerReset } else { CloseReason::Finished });
+            if h.flags & flags::RST != 0 {
+                self.close_stack(cb, stack, CloseReason::PeerReset);
+            } else {
+                self.finish(cb, stack);
+            }
             return;
         }
         if !flow.is_busy() {
@@ -303,6 +306,18 @@ impl<B> L3l4<B> {
         if !self.wheel.is_filed(self.flows[stack as usize].id.index) {
             self.arm(stack, now + self.timeouts.idle.min(self.timeouts.sleep.unwrap_or(self.timeouts.idle)));
         }
+    }
+
+    /// Ends a connection both of whose sides have closed, when the application has taken all that came.
+    pub(super) fn finish<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, stack: u32) {
+        if self.slots.socket(stack, |socket| socket.recv_queue()) == 0 {
+            return self.close_stack(cb, stack, CloseReason::Finished);
+        }
+        let flow = &mut self.flows[stack as usize];
+        flow.notes = flow.notes & !note::BUSY | note::DONE;
+        flow.snd_una = flow.goal();
+        flow.sender.release(&mut self.recovery);
+        self.arm(stack, self.clock + self.timeouts.idle);
     }
 
     fn tcp_time_wait<C: Callbacks<Buffer = B>>(

@@ -108,6 +108,9 @@ impl<B> L3l4<B> {
             }
             return;
         }
+        if flow.has(note::DONE) {
+            return self.arm(stack, end.min(waits));
+        }
         let Some(judged) = self.judge_reader(now, stack) else {
             self.give_up(stack, CloseReason::SlowReader);
             return;
