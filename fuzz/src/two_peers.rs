@@ -151,7 +151,10 @@ fn meddle(world: &mut World, input: &mut Unstructured<'_>) {
     }
     for packet in std::mem::take(&mut world.down.refused) {
         let segment = wire::got(&packet);
-        let key = world.app.opened[0].1;
+        let from = usize::from(packet[0] >> 4 == 6) * 20 + 20;
+        let sender = [packet[from], packet[from + 1]];
+        let opened = world.app.opened.iter().find(|(_, key)| key.local_port.to_be_bytes() == sender);
+        let Some(&(_, key)) = opened else { continue };
         let mtu = Some(world.down.mtu as u32);
         let now = world.time();
         for seq in [segment.seq.wrapping_sub(1 << 24), segment.seq] {
