@@ -175,6 +175,33 @@ pub(crate) fn socket<'a>(set: &'a mut SocketSet<'static>) -> &'a mut Socket<'sta
 mod tests {
     use super::*;
 
+    /// Every way in which memory is lent, two chunks of it: to be run under Miri, too.
+    #[test]
+    fn what_is_lent_is_used_and_lent_again() {
+        let limit = SLOTS_PER_CHUNK + 2;
+        let mut slots = Slots::new(limit, Shape { rx_ring: 100, tx_ring: 60, reno: false });
+        let taken: Vec<u32> = std::iter::from_fn(|| slots.open()).collect();
+        assert_eq!((taken.len(), slots.used(), slots.open()), (limit, limit, None));
+        let (first, last) = (taken[0], taken[limit - 1]);
+        let room = |slots: &mut Slots, slot| slots.socket(slot, |s| (s.recv_capacity(), s.send_capacity()));
+        for slot in [first, last, first] {
+            assert_eq!(room(&mut slots, slot), (100, 60));
+        }
+        let both = slots.with_both(last, first, |one, other| {
+            let (one, other) = (socket(one), socket(other));
+            one.set_hop_limit(Some(7));
+            other.set_hop_limit(Some(9));
+            (one.hop_limit(), other.hop_limit())
+        });
+        assert_eq!(both, (Some(7), Some(9)));
+        assert_eq!(slots.socket(last, |s| s.hop_limit()), Some(7), "each in its place");
+        slots.close(first);
+        slots.close(last);
+        assert_eq!(slots.open(), Some(last));
+        assert_eq!(slots.socket(last, |s| (s.hop_limit(), s.is_open())), (None, false), "a new socket");
+        assert_eq!(slots.used(), limit - 1);
+    }
+
     #[test]
     fn rings_lie_apart_and_in_different_sets() {
         for (rx, tx) in [(65_535, 64_240), (2048, 1460), (1 << 20, 1_047_240), (1, 1)] {
