@@ -5,8 +5,8 @@
 //! followed by a turn, as in the worst burst (of one packet).
 
 use l3l4::{
-    Builder, Callbacks, CloseReason, Conn, Datagram, FlowId, FlowKey, Instant, L3l4, Limits, RxChecksum,
-    TxChecksum, TxMeta, Verdict,
+    Addr, Builder, Callbacks, CloseReason, Conn, Datagram, FlowId, FlowKey, Instant, L3l4, Limits, Protocol,
+    RxChecksum, TxChecksum, TxMeta, Verdict,
 };
 use std::hint::black_box;
 
@@ -24,6 +24,9 @@ struct App {
     len: usize,
     sent: u64,
     closed: u64,
+    /// With which connection each is joined, by the index of its handle.
+    peers: Vec<Option<FlowId>>,
+    opened: Vec<FlowId>,
 }
 
 impl Callbacks for App {
@@ -48,9 +51,14 @@ impl Callbacks for App {
         Verdict::Accept(u64::from(key.local_port))
     }
 
-    fn l4_opened(&mut self, _: FlowId, _: &FlowKey, _: u64) {}
+    fn l4_opened(&mut self, id: FlowId, _: &FlowKey, _: u64) {
+        self.opened.push(id);
+    }
 
     fn l4_rx(&mut self, conn: &mut Conn<'_>) {
+        if let Some(&Some(peer)) = self.peers.get(conn.id().index()) {
+            return conn.relay(peer);
+        }
         let n = conn.pending();
         if n > 0 {
             conn.take(n);
@@ -116,12 +124,24 @@ impl Client {
             .tx_checksum(TxChecksum::None)
             .build()
             .unwrap_or_else(|error| panic!("{error}"));
-        let app = App { pool: (0..8).map(|_| Box::new([0; 1500])).collect(), len: 0, sent: 0, closed: 0 };
+        let app = App {
+            pool: (0..8).map(|_| Box::new([0; 1500])).collect(),
+            len: 0,
+            sent: 0,
+            closed: 0,
+            peers: vec![],
+            opened: Vec::with_capacity(8192),
+        };
         Self { next: 0, engine, app, now: 1_000_000, packet: [0; 200] }
     }
 
     /// One segment of connection `n`.
     fn send(&mut self, step: Step, n: u32, flags: u8, seq: u32, data: usize) {
+        let ports = [1024 + (n & 0x3fff) as u16, 80];
+        self.send_from([10, 1, (n >> 14) as u8, 1, 10, 0, 0, 2], ports, step, flags, seq, data);
+    }
+
+    fn send_from(&mut self, ends: [u8; 8], ports: [u16; 2], step: Step, flags: u8, seq: u32, data: usize) {
         // So little that no timer runs out meanwhile.
         self.now += 1;
         let mut syn_options: &[u8] = &[];
@@ -133,10 +153,9 @@ impl Client {
         let p = &mut self.packet;
         p.fill(0x55);
         p[..12].copy_from_slice(&[0x45, 0, 0, len as u8, 0, 0, 0x40, 0, 64, 6, 0, 0]);
-        p[12..16].copy_from_slice(&[10, 1, (n >> 14) as u8, 1]);
-        p[16..20].copy_from_slice(&[10, 0, 0, 2]);
-        p[20..22].copy_from_slice(&(1024 + (n & 0x3fff) as u16).to_be_bytes());
-        p[22..24].copy_from_slice(&[0, 80]);
+        p[12..20].copy_from_slice(&ends);
+        p[20..22].copy_from_slice(&ports[0].to_be_bytes());
+        p[22..24].copy_from_slice(&ports[1].to_be_bytes());
         p[24..28].copy_from_slice(&seq.to_be_bytes());
         p[28..32].copy_from_slice(&next.to_be_bytes());
         p[32..40].copy_from_slice(&[((20 + syn_options.len()) as u8) << 2, flags, 0xff, 0xff, 0, 0, 0, 0]);
@@ -145,6 +164,38 @@ impl Client {
         if self.app.sent != sent {
             self.next = self.app.next();
         }
+    }
+
+    /// Opens connection `n` and one to a server, whose answers are [`Client::serve`]d, and joins them; returns the next
+    /// numbers that go to client and server.
+    fn join(&mut self, n: u32) -> (u32, u32) {
+        self.open(silent, n);
+        let client = self.next;
+        let key = FlowKey {
+            remote: Addr::v4([10, 2, 0, 1]),
+            local: Addr::v4([10, 0, 0, 3]),
+            remote_port: 80,
+            local_port: 1024 + n as u16,
+            protocol: Protocol::TCP,
+            link: 0,
+        };
+        let now = Instant::from_micros(self.now);
+        let opened = self.engine.connect(&mut self.app, now, &key, 80, core::time::Duration::from_secs(5));
+        let Ok(other) = opened else { panic!("{opened:?}") };
+        self.engine.turn(&mut self.app, now);
+        self.next = self.app.next();
+        let server = self.next;
+        self.serve(silent, n, SYN | ACK, 5000, 0);
+        self.app.peers.resize(2 * n as usize + 2, None);
+        let one = self.app.opened[self.app.opened.len() - 2];
+        self.app.peers[one.index()] = Some(other);
+        self.app.peers[other.index()] = Some(one);
+        (client, server)
+    }
+
+    /// One segment of the server of connection `n`.
+    fn serve(&mut self, step: Step, n: u32, flags: u8, seq: u32, data: usize) {
+        self.send_from([10, 2, 0, 1, 10, 0, 0, 3], [80, 1024 + n as u16], step, flags, seq, data);
     }
 
     fn open(&mut self, step: Step, n: u32) {
@@ -180,6 +231,22 @@ fn main() {
                 c.send(measured, n, ACK, 1001, 100);
             }
             assert_eq!(c.app.sent, 2 * u64::from(n));
+        }
+        // A request and its answer through two connections that are joined, with the client's acknowledgment.
+        "relay" => {
+            for n in 0..n {
+                let (client, server) = c.join(n);
+                c.next = client;
+                c.send(measured, n, ACK, 1001, 100);
+                c.next = server.wrapping_add(100);
+                c.serve(measured, n, ACK, 5001, 120);
+                c.next = client.wrapping_add(120);
+                c.send(measured, n, ACK, 1101, 0);
+            }
+            // Three of the handshakes, and an acknowledgment for each that passes on.
+            assert_eq!(c.app.sent, 7 * u64::from(n));
+            assert_eq!(c.engine.counters().tcp_bytes_out, 220 * u64::from(n));
+            assert_eq!((c.engine.asleep_count(), c.engine.counters().tcp_woken), (2 * n as usize, 0));
         }
         "ack" => {
             for n in 0..n {
