@@ -408,6 +408,23 @@ fn silence_between_messages() {
     }
 }
 
+/// Longer than a peer that acknowledges nothing has: the farewell is sent all the same, and waited for.
+#[test]
+fn a_farewell_after_a_long_silence() {
+    for direct in [true, false] {
+        let mut world = World::new(builder().direct(direct).tcp_user_timeout(secs(30)));
+        (world.app.patience, world.app.polite) = (Some(secs(300)), true);
+        let mut client = Client::with(world, LEAVING);
+        client.say(b"?\n", 65_535);
+        client.take(3, 65_535);
+        let sent = client.pass(302 * SECOND);
+        assert_eq!(sent.last().map(|segment| segment.flags & (FIN | RST)), Some(FIN), "direct {direct}");
+        assert_eq!(client.reason(), None);
+        client.pass(40 * SECOND);
+        assert_eq!(client.reason(), Some(CloseReason::UserTimeout), "nobody acknowledged it");
+    }
+}
+
 #[test]
 fn a_later_connection_inherits_no_deadline() {
     for direct in [true, false] {

@@ -21,10 +21,13 @@ pub fn all(pair: &mut Pair, me: usize) -> HashSet<u16> {
     talk(pair, me, &mut connections);
     let staying = close(pair, me, connections);
     lose(pair, me, &staying);
-    // Long enough for every flow of datagrams to end, and for TIME-WAIT.
+    // Long enough for every flow of datagrams to end, for TIME-WAIT, and for HTTP to have waited long enough.
     pair.wait(400);
     (0..4).for_each(|_| drop(pair.turn(me, &[])));
-    staying.iter().map(|client| client.from).collect()
+    // Nobody acknowledges its farewell.
+    pair.wait(400);
+    (0..4).for_each(|_| drop(pair.turn(me, &[])));
+    staying.iter().filter(|client| client.to != WEB).map(|client| client.from).collect()
 }
 
 /// From clients of one worker: port numbers are never those of the other worker's.

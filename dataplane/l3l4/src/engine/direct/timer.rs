@@ -44,7 +44,9 @@ impl<B> L3l4<B> {
             };
             judged = at;
         }
-        let end = record.last_rx.max(under.busy_since) + timeouts.user.min(timeouts.idle);
+        // What has not left yet waits for nobody, however long the silence was before it.
+        let since = if under.busy_since == Instant::default() { now } else { under.busy_since };
+        let end = record.last_rx.max(since) + timeouts.user.min(timeouts.idle);
         let mut again = under.sent_at + timeout(record);
         if under.sent == 0 {
             // It waits for a buffer, not for an answer.
