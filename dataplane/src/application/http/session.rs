@@ -90,7 +90,7 @@ impl Session {
                 }
                 let Some(plain) = plain::recognise(front) else { break };
                 let Ok(index) = http.content.find(plain.target) else { break };
-                let len = plain.len;
+                let (len, close) = (plain.len, plain.close);
                 let Some(response) = http.responses.get(index as usize) else { break };
                 if len > http.max_head {
                     break;
@@ -98,6 +98,11 @@ impl Session {
                 stream.take(len);
                 counters.tcp_bytes_in += len as u64;
                 counters.http_requests += 1;
+                if close {
+                    self.request.answer = Answer { index, ending: Ending::Close, head_only: false };
+                    self.respond(http, counters);
+                    break;
+                }
                 response.count(counters);
                 let answer = Answer { index, ..Answer::default() };
                 let mut offset = 0;

@@ -110,7 +110,8 @@ proptest! {
                 _ => {
                     prop_assert_eq!((taken, step), (plain.len, Step::Done));
                     prop_assert_eq!(index, Ok(request.answer.index));
-                    let other = request.old || request.close || request.length || request.chunked;
+                    prop_assert_eq!(request.close, plain.close);
+                    let other = request.old || request.length || request.chunked;
                     prop_assert!(request.host && !other && !request.expect);
                 }
             }
