@@ -8,7 +8,7 @@ use common::app::{ECHO, OURS};
 use common::wire::{ACK, FIN, Got, PSH, RST, SYN, Seg, got, seg};
 use common::{SERVER, World, builder};
 use core::time::Duration;
-use l3l4::{CloseReason, ConnectError, DropReason, FlowError, FlowId, FlowKey};
+use l3l4::{CloseReason, ConnectError, DropReason, FlowError, FlowId, FlowKey, PathMtu, TooBig};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Options of a Linux SYN-ACK, without timestamps.
@@ -191,4 +191,27 @@ fn what_cannot_be_opened() {
     world.turn();
     world.app.dry = false;
     assert_eq!(later(&mut world, 0).len(), 128);
+}
+
+#[test]
+fn what_is_known_of_the_path_holds_for_both_directions_of_opening() {
+    let mut world = World::new(builder());
+    let (first, key, syn) = open(&mut world);
+    let ours = syn.seq.wrapping_add(1);
+    world.exchange(from_server(&key, SYN | ACK, 0, ours).options(&LINUX).build());
+    let echo = |world: &mut World, key: &FlowKey, ours: u32| {
+        let out = all(&world.exchange(from_server(key, ACK, 1, ours).data(&[4; 1400]).build()));
+        out.iter().map(|segment| segment.data.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(echo(&mut world, &key, ours), [1400]);
+    let error = TooBig { key, seq: ours, mtu: Some(1000), len: 1440 };
+    let now = world.time();
+    assert_eq!(world.engine.path_mtu(&mut world.app, now, &error), PathMtu::Lowered);
+    assert_eq!(later(&mut world, 0).iter().map(|segment| segment.data.len()).collect::<Vec<_>>(), [960, 440]);
+    assert_eq!(world.state(first), "ESTABLISHED");
+    // The next one begins with it, whatever its peer's SYN-ACK offers.
+    let (_, key, syn) = open(&mut world);
+    let ours = syn.seq.wrapping_add(1);
+    world.exchange(from_server(&key, SYN | ACK, 0, ours).options(&LINUX).build());
+    assert_eq!(echo(&mut world, &key, ours), [960, 440]);
 }

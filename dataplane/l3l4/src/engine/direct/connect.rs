@@ -136,6 +136,9 @@ impl<B> L3l4<B> {
             record.rtt = round_trip(0, now.since(record.opened));
         }
         (record.last_rx, record.tries) = (now, 0);
+        if let Some(mtu) = self.remembered(&h.key, now) {
+            self.records[index as usize].narrow(mtu);
+        }
         self.wheel.set_by(index, now, super::SHORTEST_RTO);
         // Its last segment is owed, whatever the application says.
         self.mark_direct(index);
