@@ -13,6 +13,7 @@ pub mod mailbox;
 pub mod neighbour;
 pub mod policy;
 pub mod prefix;
+pub mod proxy;
 pub mod report;
 pub mod settings;
 pub mod steer;

@@ -36,6 +36,14 @@ pub struct Toeplitz {
     tables: Box<[[u32; 256]; MAX_INPUT]>,
 }
 
+/// A hash without its destination port, from [`Toeplitz::open_ended`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenEnded {
+    rest: u32,
+    /// Where in the input the ports begin.
+    at: u32,
+}
+
 impl Toeplitz {
     /// Expands a key of at least 40 bytes.
     pub fn new(key: &[u8]) -> Result<Self, KeyTooShort> {
@@ -73,6 +81,21 @@ impl Toeplitz {
     #[must_use]
     pub fn hash_addresses(&self, source: Addr, destination: Addr) -> u32 {
         self.addresses(source, destination).0
+    }
+
+    /// The hash of a received TCP or UDP packet whose destination port is not known yet: for those who try many.
+    #[must_use]
+    pub fn open_ended(&self, remote: Addr, local: Addr, remote_port: u16) -> OpenEnded {
+        let (rest, at) = self.addresses(remote, local);
+        OpenEnded { rest: rest ^ self.ports(at, remote_port, 0), at: at as u32 }
+    }
+
+    /// The hash of `begun` with its destination port.
+    #[inline]
+    #[must_use]
+    pub fn finish(&self, begun: OpenEnded, local_port: u16) -> u32 {
+        // The hash is linear: the port's own bytes are XORed onto the rest.
+        begun.rest ^ self.ports(begun.at as usize, 0, local_port)
     }
 
     #[inline]
@@ -164,15 +187,13 @@ impl Home<'_> {
         mut in_use: impl FnMut(u16) -> bool,
     ) -> Option<u16> {
         let (first, count) = (u32::from(*range.start()), range.len() as u32);
-        // The hash is linear: the port's own bytes are XORed onto the rest, which is computed once.
-        let (rest, length) = self.toeplitz.addresses(reply.remote, reply.local);
-        let rest = rest ^ self.toeplitz.ports(length, reply.remote_port, 0);
+        let begun = self.toeplitz.open_ended(reply.remote, reply.local, reply.remote_port);
         (0..count).map(|step| (first + (u32::from(start) + step) % count) as u16).find(|port| {
-            let hash = rest ^ self.toeplitz.ports(length, 0, *port);
+            let hash = self.toeplitz.finish(begun, *port);
             self.reta.owner(hash, self.workers) == self.worker && !in_use(*port)
         })
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
