@@ -64,10 +64,13 @@ pub fn run(data: &[u8]) {
     let server = (service == app::PROXY).then(|| Server::new(&mut world));
     // A cookie is believed for a minute only, and by the segment right behind the SYN only: where that is late or
     // lost, the next is answered with an RST, as RFC 4987 has it.
-    // And a server that cannot be reached within seconds is not waited for.
+    // And a server that cannot be reached within seconds is not waited for, nor one that reads nothing for a minute:
+    // after a timeout smoltcp takes no acknowledgment of what it sent before, and may stand still for ever.
     let is_refused = |world: &World| {
         setup.cookies && world.engine.counters().rst_sent > 0
-            || world.app.closed.iter().any(|(_, reason)| *reason == CloseReason::Unanswered)
+            || world.app.closed.iter().any(|(_, reason)| {
+                service == app::PROXY && matches!(reason, CloseReason::Unanswered | CloseReason::SlowReader)
+            })
     };
     world.run(DAY, "a transfer", |world| {
         meddle(world, &mut input);

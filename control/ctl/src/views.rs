@@ -248,8 +248,8 @@ fn services(rows: &[ServiceRow]) -> Table {
             let sum = names.iter().filter_map(|name| service.counters.get(*name)).sum();
             if service.counters.is_empty() { Cell::Number("-".into()) } else { Cell::Count(sum) }
         };
-        let refused =
-            ["http_bad_requests", "http_truncated_requests", "http_drain_aborts", "udp_replies_refused"];
+        // Who is reset for going on after a refusal was counted with it.
+        let refused = ["http_bad_requests", "http_truncated_requests", "udp_replies_refused"];
         Row {
             name: service.service.clone(),
             cells: vec![

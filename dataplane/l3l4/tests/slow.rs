@@ -61,9 +61,10 @@ impl Client {
         // An MSS of 500.
         let syn = seg(port, SYN, 1000, 0).options(&[2, 4, 1, 0xf4]).window(ROOM as u16);
         let ours = got(&world.exchange(syn.build())[0]).seq.wrapping_add(1);
-        let id = world.app.last_id();
+        let id = FlowId::default();
         let mut client = Self { world, id, port, ours, theirs: 1001, sent: ours, read: ours, reset: false };
         client.say(b"", ROOM as u16);
+        client.id = client.world.app.last_id();
         client
     }
 
@@ -422,6 +423,22 @@ fn a_farewell_after_a_long_silence() {
         assert_eq!(client.reason(), None);
         client.pass(40 * SECOND);
         assert_eq!(client.reason(), Some(CloseReason::UserTimeout), "nobody acknowledged it");
+    }
+}
+
+/// Nothing was filed for the handshake of one that was opened by a cookie.
+#[test]
+fn silence_after_a_cookie() {
+    for direct in [true, false] {
+        for sleep in [None, Some(secs(5))] {
+            let cookies = l3l4::SynCookies::Always;
+            let mut world = World::new(builder().direct(direct).tcp_sleep_after(sleep).syn_cookies(cookies));
+            (world.app.patience, world.app.polite) = (Some(secs(2)), true);
+            let mut client = Client::with(world, LEAVING);
+            let sent = client.pass(3 * SECOND);
+            let what = format!("direct {direct}, sleep {sleep:?}");
+            assert_eq!(sent.last().map(|segment| segment.flags & (FIN | RST)), Some(FIN), "{what}");
+        }
     }
 }
 

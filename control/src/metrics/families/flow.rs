@@ -36,7 +36,7 @@ pub(super) const FAMILIES: &[Family] = &[
         out.count(&["udp"], s.total(|r| r.engine.udp_opened));
     }),
     family!(Counter "flows_closed_total" ["reason"] "flows",
-    "Flows ended: `finished`, `peer_reset`, `aborted`, `idle`, `user_timeout`, `half_open`, `evicted`, `slow_reader` or `slow_sender`.",
+    "Flows ended: `finished`, `peer_reset`, `aborted`, `idle`, `user_timeout`, `half_open`, `evicted`, `slow_reader`, `slow_sender`, or of connections opened from here `refused` and `unanswered` (no service opens any yet).",
     |s, out| for (index, reason) in CloseReason::ALL.iter().enumerate() {
         out.count(&[reason.name()], s.total(|r| r.engine.closed.get(index).copied().unwrap_or(0)));
     }),

@@ -239,6 +239,8 @@ impl<B> L3l4<B> {
             flow.state = State::SynReceived as u8;
             // When the SYN-ACK left is not known, so its acknowledgment measures nothing.
             flow.syn_acks = 1;
+            // And is asked soon how long it waits, as after a handshake that had a timer.
+            self.arm(stack, now + SHORTEST_RTO);
             Some(stack)
         };
         self.counters.tcp_opened += 1;
