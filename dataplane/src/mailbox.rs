@@ -66,6 +66,51 @@ impl FlowFilter {
     }
 }
 
+/// A proxied session as a worker reports it.
+#[derive(Clone, Debug)]
+pub struct SessionView {
+    /// The worker that owns both legs.
+    pub worker: u16,
+    /// Number of its service.
+    pub service: u16,
+    /// Number of its server; `None` while there is none, and for original destinations.
+    pub server: Option<u16>,
+    /// `header`, `waiting`, `resolving`, `connecting`, `relaying` or `closing`.
+    pub phase: &'static str,
+    /// The client leg, as long as it is there.
+    pub client: Option<FlowView>,
+    /// The upstream leg, as long as it is there.
+    pub upstream: Option<FlowView>,
+    /// The workers to which the ports bring the legs' packets, client and upstream; `None` where that is up to the device.
+    pub homes: [Option<u16>; 2],
+    /// Since the client was there.
+    pub age: Duration,
+    /// Since data came on either leg.
+    pub idle: Duration,
+    /// Payload bytes from the client.
+    pub bytes_up: u64,
+    /// Payload bytes from the server.
+    pub bytes_down: u64,
+}
+
+/// Which sessions to list: those of which a leg fits, to one of the servers if any are named.
+#[derive(Clone, Debug, Default)]
+pub struct SessionFilter {
+    /// What a leg has to be like; `service` is the session's.
+    pub flow: FlowFilter,
+    /// Numbers of servers; empty: any.
+    pub servers: Vec<u16>,
+}
+
+impl SessionFilter {
+    /// Whether a session fits.
+    #[must_use]
+    pub fn fits(&self, session: &SessionView) -> bool {
+        (self.servers.is_empty() || session.server.is_some_and(|server| self.servers.contains(&server)))
+            && [&session.client, &session.upstream].into_iter().flatten().any(|leg| self.flow.fits(leg))
+    }
+}
+
 /// What control may ask of a worker.
 pub enum Command {
     /// List flows that fit, at most `most` of them. The list comes in one message.
@@ -76,6 +121,22 @@ pub enum Command {
         most: usize,
         /// Where the list goes.
         answer: SyncSender<Vec<FlowView>>,
+    },
+    /// List proxied sessions that fit, at most `most` of them. The list comes in one message.
+    Sessions {
+        /// Which.
+        filter: SessionFilter,
+        /// At most so many.
+        most: usize,
+        /// Where the list goes.
+        answer: SyncSender<Vec<SessionView>>,
+    },
+    /// Reset a flow, and with it the other leg of its session if it has one. The answer is whether there was one.
+    Shutdown {
+        /// Its handle, as in [`FlowView::id`].
+        id: FlowId,
+        /// Where the answer goes.
+        answer: SyncSender<bool>,
     },
     /// Put these services in force for new flows; running flows keep the application they began with.
     Services(Arc<Services>),

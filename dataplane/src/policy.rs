@@ -17,6 +17,11 @@ pub enum Action {
         /// Index of the application.
         application: u16,
     },
+    /// Joined with a flow to an upstream: see the service's [`ProxySpec`](crate::proxy::ProxySpec).
+    Proxy {
+        /// The client's SYN is answered when the upstream leg is established.
+        hold: bool,
+    },
     /// Refuse with a reset or an unreachable message.
     Reject,
     /// Discard in silence.

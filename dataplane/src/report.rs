@@ -5,6 +5,7 @@
 
 use crate::application::AppCounters;
 use crate::drop::DROP_REASONS;
+use crate::proxy::{ProxyCounters, ServerCounters};
 use core::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_queue::ArrayQueue;
 use hdrhistogram::Histogram;
@@ -55,6 +56,10 @@ pub struct WorkerCounters {
     pub idle_cycles: u64,
     /// Times the worker slept.
     pub sleeps: u64,
+    /// SYN-ACKs that met no flow: answers to a connection of ours that came too late, or to the wrong worker.
+    pub stray_answers: u64,
+    /// Sessions whose legs the port would bring to different workers; must stay 0.
+    pub legs_apart: u64,
 }
 
 /// Gauges of one worker.
@@ -72,6 +77,10 @@ pub struct WorkerGauges {
     pub half_open: u64,
     /// UDP flows.
     pub udp_flows: u64,
+    /// Connections in SYN-SENT.
+    pub connecting: u64,
+    /// Proxied sessions.
+    pub sessions: u64,
     /// Fragments waiting for the rest of their datagram.
     pub fragments_held: u64,
     /// Buffers of the worker's pool.
@@ -99,6 +108,10 @@ pub struct Report {
     pub ports: Vec<PortCounters>,
     /// Per service.
     pub services: Vec<AppCounters>,
+    /// Per service, too: what it proxied.
+    pub proxies: Vec<ProxyCounters>,
+    /// Per server of an upstream.
+    pub servers: Vec<ServerCounters>,
     /// Nanoseconds from a packet's arrival in a burst to the departure of what the burst caused.
     pub latency_ns: Histogram<u64>,
     /// Nanoseconds of turns that found packets.
@@ -132,6 +145,8 @@ impl Report {
             gauges: WorkerGauges::default(),
             ports: vec![PortCounters::default(); ports],
             services: vec![AppCounters::default(); services],
+            proxies: vec![ProxyCounters::default(); services],
+            servers: Vec::new(),
             latency_ns: histogram(),
             turn_ns: histogram(),
         }

@@ -5,6 +5,7 @@
 use crate::application::Application;
 use crate::policy::Policy;
 use crate::prefix::Prefix;
+use crate::proxy::{ProxyLimits, ProxySpec, Upstreams};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -51,6 +52,8 @@ pub struct Network {
     pub gateways: Vec<l3l4::Addr>,
     /// What `any_ip` leaves alone.
     pub except: Vec<Prefix>,
+    /// Addresses that legs of proxies come from: ours to answer for, like `addresses`, but no services are there.
+    pub pool: Vec<l3l4::Addr>,
 }
 
 /// One port.
@@ -84,13 +87,15 @@ pub struct PortSettings {
     pub scatter: bool,
 }
 
-/// One service: a rule of the policy and the application behind it.
+/// One service: a rule of the policy and what is behind it.
 #[derive(Clone)]
 pub struct Service {
     /// Its name.
     pub name: String,
-    /// What answers; `None` for rules that reject or drop.
+    /// What answers; `None` for rules that do not terminate.
     pub application: Option<Arc<dyn Application>>,
+    /// How it proxies; `None` for rules that do not.
+    pub proxy: Option<Arc<ProxySpec>>,
 }
 
 /// The services in force, exchanged as a whole.
@@ -103,6 +108,8 @@ pub struct Services {
     /// By the `service` number of the rules. Numbers keep their meaning for as long as the process runs: a
     /// service that is gone leaves its place, a new one gets a new number.
     pub services: Vec<Service>,
+    /// What proxies connect to.
+    pub upstreams: Upstreams,
 }
 
 /// Bytes of a buffer, headroom included, that packets of this MTU need: the headroom, the Ethernet and VLAN headers, and
@@ -145,6 +152,8 @@ pub struct Settings {
     pub fragments: usize,
     /// How long a datagram may take to be completed.
     pub fragment_timeout: Duration,
+    /// Bounds of proxying.
+    pub proxy: ProxyLimits,
     /// Places in each ring between two workers (a power of two).
     pub steering_ring: u32,
     /// Bytes of each connection's rings.
@@ -171,6 +180,12 @@ pub struct Settings {
     pub tcp_path_mtu_discovery: bool,
     /// See [`l3l4::Builder::tcp_min_path_mtu`].
     pub tcp_min_path_mtu: u16,
+    /// An idle connection is probed after this time; `None`: never.
+    pub tcp_keepalive: Option<Duration>,
+    /// Time between such probes.
+    pub tcp_keepalive_interval: Duration,
+    /// How many of them may go unanswered.
+    pub tcp_keepalive_probes: u8,
     /// Congestion control.
     pub congestion: CongestionControl,
     /// See [`l3l4::Builder::direct`].

@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use dataplane::proxy::ProxyLimits;
 use dataplane::settings::{
     CongestionControl, EalOptions, Hugepages as EalHugepages, Limits, LogLevel, Settings,
     SynCookies as EngineSynCookies,
@@ -54,6 +55,7 @@ pub fn settings(loaded: &Loaded, secret: [u8; 32]) -> Result<Settings, Problems>
         neighbours: config.limits.neighbours as usize,
         fragments: config.limits.fragments as usize,
         fragment_timeout: config.limits.fragment_timeout,
+        proxy: ProxyLimits::default(),
         steering_ring: config.limits.steering_ring,
         tcp_buffer_size: usize::try_from(config.tcp.buffer_size.bytes()).unwrap_or(usize::MAX),
         tcp_idle_timeout: config.tcp.idle_timeout,
@@ -68,6 +70,9 @@ pub fn settings(loaded: &Loaded, secret: [u8; 32]) -> Result<Settings, Problems>
         tcp_min_mss: config.tcp.min_mss,
         tcp_path_mtu_discovery: config.tcp.path_mtu_discovery,
         tcp_min_path_mtu: config.tcp.min_path_mtu,
+        tcp_keepalive: None,
+        tcp_keepalive_interval: Duration::from_secs(15),
+        tcp_keepalive_probes: 4,
         tcp_direct: config.tcp.direct,
         tcp_sleep_after: (!config.tcp.sleep_after.is_zero()).then_some(config.tcp.sleep_after),
         syn_cookies: match config.tcp.syn_cookies {

@@ -57,6 +57,7 @@ fn networks(port: &Port) -> Vec<Network> {
         any_ip,
         gateways: gateways.iter().map(|gateway| Addr::from(*gateway)).collect(),
         except: Vec::new(),
+        pool: Vec::new(),
     };
     let mut untagged = network(0, &port.addresses, port.any_ip, &port.gateway);
     // The kernel at the other end of the tap keeps its own addresses.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use dataplane::application::{Application, Body, HttpSpec, Spec};
 use dataplane::policy::{Action, Policy, Rule};
 use dataplane::prefix::Prefix;
+use dataplane::proxy::Upstreams;
 use dataplane::settings::{Service, Services};
 use l3l4::{Addr, Protocol};
 
@@ -63,7 +64,7 @@ pub fn services(loaded: &Loaded, running: Option<(&Services, &Config)>) -> Resul
             None => {
                 // The bound above keeps numbers within 16 bits.
                 let number = u16::try_from(list.len()).unwrap_or(u16::MAX);
-                list.push(Service { name: wanted.name.clone(), application: None });
+                list.push(Service { name: wanted.name.clone(), application: None, proxy: None });
                 numbers.insert(wanted.name.clone(), number);
                 number
             }
@@ -93,7 +94,7 @@ pub fn services(loaded: &Loaded, running: Option<(&Services, &Config)>) -> Resul
         return Err(Problems(problems));
     }
     let version = running.map_or(1, |running| running.version + 1);
-    Ok(Services { version, policy: Policy::new(rules), services: list })
+    Ok(Services { version, policy: Policy::new(rules), services: list, upstreams: Upstreams::default() })
 }
 
 /// The services as they are shown: by number, with their place in the configuration in force.

@@ -6,6 +6,7 @@
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::str::FromStr;
 
 /// An IPv4 or IPv6 address in 16 bytes (IPv4 as `::ffff:a.b.c.d`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -188,6 +189,22 @@ impl fmt::Display for FlowId {
         write!(f, "{}.{}", self.index, self.generation)
     }
 }
+
+impl FromStr for FlowId {
+    type Err = NoFlowId;
+
+    /// Reads what `Display` writes: slot, point, generation.
+    fn from_str(text: &str) -> Result<Self, NoFlowId> {
+        let (index, generation) = text.split_once('.').ok_or(NoFlowId)?;
+        let number = |text: &str| text.parse().map_err(|_| NoFlowId);
+        Ok(Self { index: number(index)?, generation: number(generation)? })
+    }
+}
+
+/// The text is not a flow's handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a flow's handle is two numbers with a point between them")]
+pub struct NoFlowId;
 
 /// A keyed hash of five-tuples. The key is random per engine, so a sender cannot choose tuples that collide.
 #[derive(Clone, Copy, Debug)]

@@ -264,6 +264,7 @@ impl Callbacks for Context {
         match self.services_now().and_then(|services| services.policy.lookup(key, port as u16, vlan)) {
             Some(rule) => match rule.action {
                 Action::Terminate { .. } => Verdict::Accept(u64::from(rule.service)),
+                Action::Proxy { .. } => Verdict::Accept(u64::from(rule.service)),
                 Action::Reject => Verdict::Reject,
                 Action::Drop => Verdict::Drop,
             },

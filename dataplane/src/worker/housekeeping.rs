@@ -62,6 +62,12 @@ impl Worker {
                     self.listings.push_back(Listing { filter, most, next: 0, found: Vec::new(), answer });
                 }
             }
+            Command::Sessions { answer, .. } => {
+                let _ = answer.try_send(Vec::new());
+            }
+            Command::Shutdown { id, answer } => {
+                let _ = answer.try_send(self.engine.abort_flow(id).is_ok());
+            }
             Command::Services(services) => {
                 self.cx.exchange(services);
             }

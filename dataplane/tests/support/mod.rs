@@ -11,6 +11,7 @@ use dataplane::appliance::{Dataplane, Summary};
 use dataplane::application::{Body, HttpSpec, Spec};
 use dataplane::drop::all_reasons;
 use dataplane::policy::{Action, Policy, Rule};
+use dataplane::proxy::{ProxyLimits, Upstreams};
 use dataplane::report::Report;
 use dataplane::settings::{
     CongestionControl, EalOptions, Limits, Network, PortSettings, Service, Services, Settings, Steering,
@@ -226,6 +227,7 @@ pub fn services(version: u64) -> Services {
     let service = |name: &str, spec: Option<Spec>| Service {
         name: name.into(),
         application: spec.and_then(|spec| application(&spec)),
+        proxy: None,
     };
     Services {
         version,
@@ -245,6 +247,7 @@ pub fn services(version: u64) -> Services {
             service("rejected", None),
             service("dropped", None),
         ],
+        upstreams: Upstreams::default(),
     }
 }
 
@@ -255,6 +258,7 @@ pub fn network(vlan: u16) -> Network {
         any_ip: false,
         gateways: vec![],
         except: vec![],
+        pool: vec![],
     }
 }
 
@@ -290,10 +294,14 @@ pub fn settings(devices: &[String]) -> Settings {
         neighbours: 256,
         fragments: 8,
         fragment_timeout: Duration::from_secs(30),
+        proxy: ProxyLimits::default(),
         steering_ring: 1024,
         tcp_buffer_size: 16_384,
         tcp_idle_timeout: Duration::from_secs(7200),
         tcp_halfopen_idle_timeout: Duration::from_secs(7200),
+        tcp_keepalive: None,
+        tcp_keepalive_interval: Duration::from_secs(15),
+        tcp_keepalive_probes: 4,
         tcp_direct: true,
         tcp_sleep_after: Some(Duration::from_secs(5)),
         syn_cookies: SynCookies::Auto,
