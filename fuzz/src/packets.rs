@@ -1,8 +1,10 @@
 //! Everything that reads packets of strangers before there is a flow: Ethernet, ARP, neighbour discovery, ICMP, IP
-//! headers with options and extensions, TCP options, fragments.
+//! headers with options and extensions, TCP options, fragments. And what is read at the beginning of one: the PROXY
+//! protocol.
 //!
-//! Invariant: offsets that are given out lie inside the packet and in order; an answer fits where it is written; and
-//! each fragment is counted once: in = completed + dropped + expired + held.
+//! Invariant: offsets that are given out lie inside the packet and in order; an answer fits where it is written;
+//! each fragment is counted once: in = completed + dropped + expired + held; and a verdict on a PROXY protocol header
+//! stands whatever follows.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,6 +12,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use dataplane::fragment::{Outcome, Reassembler};
 use dataplane::neighbour::ndp::Ndp;
 use dataplane::neighbour::{Mac, Owned, arp, ndp};
+use dataplane::proxy::header::{self, Ends, Read};
 use dataplane::{frame, icmp};
 use l3l4::packet::{self, Parsed};
 use l3l4::{Addr, Protocol, RxChecksum, checksum, tcp_options};
@@ -30,6 +33,8 @@ enum Piece<'a> {
     Ip(&'a [u8]),
     Extensions(u8, &'a [u8]),
     Options(&'a [u8]),
+    /// The PROXY protocol: how it begins, and what comes then.
+    Proxied(u8, &'a [u8]),
     V4Fragment {
         id: u8,
         offset: u8,
@@ -115,6 +120,18 @@ fn one(piece: &Piece<'_>, owned: &Owned, fragments: &mut Fragments) {
         Piece::Options(bytes) => {
             let _ = tcp_options::read(bytes);
         }
+        Piece::Proxied(begin, rest) => {
+            const BEGINNINGS: [&[u8]; 6] = [
+                b"",
+                b"PROXY ",
+                b"PROXY TCP4 ",
+                b"PROXY TCP6 ",
+                b"\r\n\r\n\0\r\nQUIT\n",
+                b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0",
+            ];
+            let begin = BEGINNINGS[usize::from(begin) % BEGINNINGS.len()];
+            proxied(&[begin, &rest[..rest.len().min(header::MAX_READ)]].concat());
+        }
         Piece::V4Fragment { id, offset, more, source, body } => {
             let field = u16::from(offset) << (offset & 4) | u16::from(more) << 13;
             let id = [0, id & 3, (field >> 8) as u8, field as u8];
@@ -130,6 +147,29 @@ fn one(piece: &Piece<'_>, owned: &Owned, fragments: &mut Fragments) {
             fragments.push(&packet);
         }
         Piece::Wait(micros) => fragments.wait(u64::from(micros)),
+    }
+}
+
+fn proxied(bytes: &[u8]) {
+    let mut verdict = Read::Incomplete;
+    for len in 0..=bytes.len() {
+        let now = header::read(&bytes[..len]);
+        assert!(verdict == Read::Incomplete || verdict == now, "{verdict:?}, then {now:?}");
+        assert!(now != Read::Incomplete || len < header::MAX_READ);
+        verdict = now;
+    }
+    match verdict {
+        Read::Incomplete | Read::Invalid(_) => {}
+        Read::Local { len } => assert!(len <= bytes.len()),
+        Read::Proxied { len, ends } => {
+            assert!(len <= bytes.len());
+            let write: [fn(&Ends, &mut [u8]) -> usize; 2] = [header::write_v1, header::write_v2];
+            for write in &write[usize::from(ends.protocol != Protocol::TCP)..] {
+                let mut room = [0; header::MAX];
+                let len = write(&ends, &mut room);
+                assert_eq!(header::read(&room[..len]), Read::Proxied { len, ends });
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod balance;
 pub mod counters;
+pub mod header;
 pub mod maglev;
 pub mod roster;
 pub mod server_set;
