@@ -14,6 +14,9 @@ use core::time::Duration;
 pub enum Verdict {
     /// Make a flow of it; the word is kept with the flow ([`Conn::user`]).
     Accept(u64),
+    /// The same, but a SYN is not answered before [`L3l4::answer`](crate::L3l4::answer) is called; datagrams are accepted.
+    /// No cookie is ever sent for it: under pressure the SYN is dropped.
+    Hold(u64),
     /// Answer with an RST or ICMP port unreachable, rate-limited.
     Reject,
     /// Say nothing: a service says so.
@@ -163,6 +166,11 @@ pub trait Callbacks {
 
     /// A UDP datagram came in.
     fn l4_datagram(&mut self, datagram: &mut Datagram<'_>);
+
+    /// A flow is about to end, having received and written so many payload bytes; [`Callbacks::l4_closed`] follows.
+    fn l4_totals(&mut self, id: FlowId, user: u64, bytes_in: u64, bytes_out: u64) {
+        let _ = (id, user, bytes_in, bytes_out);
+    }
 
     /// A flow is gone; its handle is stale from here on.
     fn l4_closed(&mut self, id: FlowId, key: &FlowKey, user: u64, reason: CloseReason);

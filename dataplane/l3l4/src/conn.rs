@@ -96,6 +96,26 @@ impl<'a> Conn<'a> {
         }
     }
 
+    /// Payload bytes received in order so far; those at hand count when they are taken or have a ring to lie in.
+    #[inline]
+    #[must_use]
+    pub fn bytes_in(&self) -> u64 {
+        match &self.on {
+            On::Record(direct) => direct.record.bytes_in,
+            On::Stack { flow, .. } => flow.bytes_in,
+        }
+    }
+
+    /// Payload bytes written by the application so far.
+    #[inline]
+    #[must_use]
+    pub fn bytes_out(&self) -> u64 {
+        match &self.on {
+            On::Record(direct) => direct.record.bytes_out,
+            On::Stack { flow, .. } => flow.bytes_out,
+        }
+    }
+
     /// Received bytes not yet taken: the contiguous front part (there may be more, see [`Conn::pending`]).
     #[inline]
     #[must_use]

@@ -33,6 +33,8 @@ pub struct Counters {
     pub syn_cookies_failed: u64,
     /// UDP flows made by a datagram.
     pub udp_opened: u64,
+    /// Datagrams that could not be sent on the flow they were to be relayed to: gone, too long for its link, or no buffer.
+    pub udp_relay_refused: u64,
     /// Flows ended, by [`CloseReason`].
     pub closed: [u64; CloseReason::ALL.len()],
     /// Segments sent again, for whatever reason (SYN-ACKs and zero-window probes included).
@@ -87,6 +89,7 @@ impl Default for Counters {
             syn_cookies_accepted: 0,
             syn_cookies_failed: 0,
             udp_opened: 0,
+            udp_relay_refused: 0,
             closed: [0; CloseReason::ALL.len()],
             tcp_retransmits: 0,
             tcp_fast_retransmits: 0,

@@ -12,6 +12,8 @@ pub struct Datagram<'a> {
     pub(crate) data: &'a [u8],
     pub(crate) room: &'a mut [u8],
     pub(crate) answer: Option<usize>,
+    pub(crate) bytes_in: u64,
+    pub(crate) peer: Option<FlowId>,
 }
 
 impl<'a> Datagram<'a> {
@@ -31,6 +33,18 @@ impl<'a> Datagram<'a> {
     #[must_use]
     pub fn user(&self) -> u64 {
         self.user
+    }
+
+    /// Payload bytes received on this flow so far, this datagram's included.
+    #[must_use]
+    pub fn bytes_in(&self) -> u64 {
+        self.bytes_in
+    }
+
+    /// Sends the payload on another UDP flow when the callback returns, in place of an answer. What cannot be sent is
+    /// counted (`udp_relay_refused`).
+    pub fn relay(&mut self, peer: FlowId) {
+        self.peer = Some(peer);
     }
 
     /// The payload.

@@ -92,7 +92,7 @@ pub use counters::Counters;
 pub use datagram::Datagram;
 pub use device::TxChecksum;
 pub use drop::DropReason;
-pub use engine::{ConnectError, FlowError, FlowInfo, L3l4};
+pub use engine::{ConnectError, DatagramError, FlowError, FlowInfo, L3l4};
 pub use key::{Addr, FlowId, FlowKey, NoFlowId, Protocol};
 pub use limiter::Limiter;
 pub use packet::{Headers, Parsed, RxChecksum};

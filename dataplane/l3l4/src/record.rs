@@ -23,12 +23,14 @@ pub(crate) enum Kind {
     TimeWait,
 }
 
-/// Bits of [`Record::options`]: what the peer's SYN offered.
+/// Bits of [`Record::options`]: what the peer's SYN offered, and one more.
 pub(crate) mod option {
     /// Selective acknowledgments (RFC 2018).
     pub(crate) const SACK: u8 = 1;
     /// Window scaling (RFC 7323).
     pub(crate) const SCALE: u8 = 2;
+    /// Not an offer: the SYN is not answered yet, because the application has not said so.
+    pub(crate) const HELD: u8 = 4;
 }
 
 /// Bits of [`Record::notes`], of direct connections.

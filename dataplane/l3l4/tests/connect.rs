@@ -215,3 +215,23 @@ fn what_is_known_of_the_path_holds_for_both_directions_of_opening() {
     world.exchange(from_server(&key, SYN | ACK, 0, ours).options(&LINUX).build());
     assert_eq!(echo(&mut world, &key, ours), [960, 440]);
 }
+
+#[test]
+fn what_is_given_before_the_answer_leaves_with_the_handshakes_end() {
+    let mut world = World::new(builder());
+    let (id, key, syn) = open(&mut world);
+    assert_eq!(world.engine.give(id, b"early", false), 5);
+    assert_eq!(world.engine.give(id, b"bird", true), 4);
+    assert_eq!(world.engine.give(id, b"late", false), 0, "it is closed behind that");
+    assert!(later(&mut world, 0).is_empty());
+    let ours = syn.seq.wrapping_add(1);
+    let out = all(&world.exchange(from_server(&key, SYN | ACK, 77, ours).options(&LINUX).build()));
+    let data: Vec<u8> = out.iter().flat_map(|segment| segment.data.clone()).collect();
+    assert_eq!((data, out.last().unwrap().flags & FIN), (b"earlybird".to_vec(), FIN));
+    // No more than what can be held.
+    let (id, _, _) = open(&mut world);
+    assert_eq!(world.engine.give(id, &[1; 5000], true), 4096);
+    assert_eq!(world.engine.give(id, b"x", false), 0);
+    let now = world.time();
+    assert_eq!(world.engine.flow(id, now).unwrap().bytes_out, 4096);
+}

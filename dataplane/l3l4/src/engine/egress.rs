@@ -167,6 +167,7 @@ impl<B> L3l4<B> {
         record.kind = Kind::TimeWait;
         record.last_rx = now;
         let (id, key, user) = (record.id(index), record.key, record.user);
+        let (bytes_in, bytes_out) = (record.bytes_in, record.bytes_out);
         self.wheel.cancel(index);
         // Entries of records that ended early stay until their time; the bound keeps them few.
         while self.time_wait.len() >= 2 * self.limits.flows {
@@ -174,6 +175,7 @@ impl<B> L3l4<B> {
         }
         self.time_wait.push_back((id, now + self.timeouts.time_wait));
         self.counters.closed[CloseReason::Finished as usize] += 1;
+        cb.l4_totals(id, user, bytes_in, bytes_out);
         cb.l4_closed(id, &key, user, CloseReason::Finished);
     }
 

@@ -21,10 +21,12 @@ mod rx;
 mod self_test;
 mod sleep;
 mod timers;
+mod udp;
 mod user;
 
 pub use direct::ConnectError;
 pub(crate) use self_test::self_test;
+pub use udp::DatagramError;
 pub use user::{FlowError, FlowInfo};
 
 use crate::builder::{Builder, Limits, SynCookies};
@@ -464,9 +466,17 @@ impl<B> L3l4<B> {
         let record = &self.records[index as usize];
         let (id, key, user, known) =
             (record.id(index), record.key, record.user, record.kind != Kind::TimeWait);
+        let (bytes_in, bytes_out) = match record.kind {
+            Kind::Tcp => {
+                let flow = &self.flows[record.stack as usize];
+                (flow.bytes_in, flow.bytes_out)
+            }
+            _ => (record.bytes_in, record.bytes_out),
+        };
         self.unmake(index);
         if known {
             self.counters.closed[reason as usize] += 1;
+            cb.l4_totals(id, user, bytes_in, bytes_out);
             cb.l4_closed(id, &key, user, reason);
         }
     }

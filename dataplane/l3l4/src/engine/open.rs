@@ -5,6 +5,7 @@
 
 use super::direct::SHORTEST_RTO;
 use super::sleep::{Ended, NO_STACK};
+use super::user::FlowError;
 use super::{L3l4, recover};
 use crate::builder::SynCookies;
 use crate::callbacks::{Callbacks, Verdict as Admission};
@@ -15,7 +16,7 @@ use crate::drop::DropReason;
 use crate::extension;
 use crate::flow::{self, seq_lt};
 use crate::isn;
-use crate::key::Protocol;
+use crate::key::{FlowId, Protocol};
 use crate::packet::{Headers, flags};
 use crate::record::{Kind, note, option};
 use crate::recovery::window_shift;
@@ -42,8 +43,13 @@ impl<B> L3l4<B> {
             return Err(DropReason::TcpRst);
         }
         let syn = h.flags & (flags::SYN | flags::ACK) == flags::SYN;
-        let user = match (cb.l4_verdict(&h.key), syn) {
-            (Admission::Accept(user), true) => user,
+        let (user, hold) = match (cb.l4_verdict(&h.key), syn) {
+            (Admission::Accept(user), true) => (user, false),
+            (Admission::Hold(user), true) => (user, true),
+            (Admission::Hold(_), false) => {
+                self.answer_rst(cb, now, h);
+                return Err(DropReason::TcpNoFlow);
+            }
             (Admission::Accept(user), false) => {
                 if let Some(offer) = self.cookie_of(h, now) {
                     return self.open_by_cookie(cb, now, packet, h, hash, (user, offer));
@@ -67,14 +73,14 @@ impl<B> L3l4<B> {
             return Err(DropReason::TcpTinyMss);
         }
         let pressed = self.half_open >= self.cookies_from || self.sources.is_full(&h.key);
-        if pressed && self.syn_cookies != SynCookies::Off {
+        if pressed && !hold && self.syn_cookies != SynCookies::Off {
             return self.answer_by_cookie(cb, now, h).map(|()| None);
         }
         if pressed || self.half_open >= self.limits.half_open {
             return Err(DropReason::HalfOpenLimit);
         }
-        if self.direct {
-            return self.open_direct(cb, now, h, hash, user, floor).map(|()| None);
+        if self.direct || hold {
+            return self.open_direct(cb, now, h, hash, (user, hold), floor).map(|()| None);
         }
         // A record without a stack, until there is one.
         let index = self.make(&h.key, hash, Kind::TimeWait, now)?;
@@ -120,7 +126,7 @@ impl<B> L3l4<B> {
         now: Instant,
         h: &Headers,
         hash: u32,
-        user: u64,
+        (user, hold): (u64, bool),
         floor: Option<u32>,
     ) -> Result<(), DropReason> {
         let index = self.make(&h.key, hash, Kind::Direct, now)?;
@@ -135,10 +141,31 @@ impl<B> L3l4<B> {
         // That of a SYN-ACK is never scaled (RFC 7323 section 2.2).
         record.window = self.rx_ring.min(0xffff) as u16;
         record.peer_window = h.window;
+        record.options |= if hold { option::HELD } else { 0 };
         let id = record.id(index);
         self.counters.tcp_opened += 1;
         self.wheel.set_by(index, now, SHORTEST_RTO);
         cb.l4_opened(id, &h.key, user);
+        if !hold {
+            self.mark_direct(index);
+        }
+        Ok(())
+    }
+
+    /// Answers a SYN that was held back ([`Admission::Hold`]). To refuse it instead, [`L3l4::abort_flow`].
+    ///
+    /// # Errors
+    /// Where the flow is gone, or its SYN was not held back.
+    pub fn answer(&mut self, id: FlowId) -> Result<(), FlowError> {
+        let index = self.live(id).ok_or(FlowError::Gone)?;
+        let record = &mut self.records[index as usize];
+        if record.kind != Kind::Direct || record.options & option::HELD == 0 {
+            return Err(FlowError::Closed);
+        }
+        record.options &= !option::HELD;
+        // The handshake's times count from here.
+        record.opened = self.clock;
+        self.wheel.set(index, self.clock + SHORTEST_RTO);
         self.mark_direct(index);
         Ok(())
     }

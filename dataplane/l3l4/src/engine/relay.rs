@@ -19,6 +19,12 @@ impl<B> L3l4<B> {
         self.drain(other, one);
     }
 
+    /// Gives a connection something to send from outside of any callback, and closes it behind that where `end` says so
+    /// and all found room; returns how much did. A connection in SYN-SENT holds it until it is established.
+    pub fn give(&mut self, to: FlowId, data: &[u8], end: bool) -> usize {
+        self.forward(to, data, end)
+    }
+
     /// Moves what waits on connections that were joined since the last turn.
     #[cold]
     #[inline(never)]

@@ -1,10 +1,8 @@
 //! Packets in: to a stack, to a direct connection or one in TIME-WAIT, to a new flow, or to a named drop.
 
 use super::{L3l4, recover};
-use crate::callbacks::{Callbacks, CloseReason, TxMeta, Verdict as Admission};
-use crate::compose;
+use crate::callbacks::{Callbacks, CloseReason};
 use crate::conn::Conn;
-use crate::datagram::Datagram;
 use crate::device::{Core, OnePacket, TxChecksum, reserve};
 use crate::drop::DropReason;
 use crate::extension;
@@ -343,92 +341,6 @@ impl<B> L3l4<B> {
             self.challenge_record(cb, now, index);
         }
         Err(DropReason::TcpTimeWait)
-    }
-
-    fn udp<C: Callbacks<Buffer = B>>(
-        &mut self,
-        cb: &mut C,
-        now: Instant,
-        packet: &mut [u8],
-        h: &Headers,
-        hash: u32,
-        found: Option<u32>,
-    ) -> Result<(), DropReason> {
-        let index = match found {
-            Some(index) => index,
-            None => self.udp_new(cb, now, packet, h, hash)?,
-        };
-        let Self { records, links, spare, counters, .. } = self;
-        let flow = &mut records[index as usize];
-        let link = &links[flow.key.port_index()];
-        let Some(mut buffer) = reserve(cb, spare, counters, link.mtu) else {
-            return Err(DropReason::NoBuffer);
-        };
-        flow.last_rx = now;
-        flow.bytes_in += h.payload_len() as u64;
-        let head = if h.is_v4() { 28 } else { 48 };
-        let (id, key, user) = (flow.id(index), &flow.key, flow.user);
-        let answer = {
-            let room = &mut cb.l3_tx_buffer_mut(&mut buffer)[head..link.mtu];
-            let data = &packet[usize::from(h.payload)..usize::from(h.payload_end)];
-            let mut datagram = Datagram { id, key, user, data, room, answer: None };
-            cb.l4_datagram(&mut datagram);
-            datagram.answer
-        };
-        let Some(len) = answer else {
-            *spare = Some(buffer);
-            return Ok(());
-        };
-        flow.bytes_out += len as u64;
-        let room = cb.l3_tx_buffer_mut(&mut buffer);
-        let (end, l3_len) = compose::datagram(room, &flow.key, len, link.checksum);
-        counters.tx_packets += 1;
-        let meta = TxMeta {
-            flow: Some(id),
-            link: flow.key.link,
-            len: end,
-            l3_len,
-            v4: l3_len == 20,
-            protocol: Protocol::UDP,
-            checksum_pending: link.checksum == TxChecksum::Offload,
-        };
-        cb.l3_tx(buffer, &meta);
-        Ok(())
-    }
-
-    fn udp_new<C: Callbacks<Buffer = B>>(
-        &mut self,
-        cb: &mut C,
-        now: Instant,
-        packet: &[u8],
-        h: &Headers,
-        hash: u32,
-    ) -> Result<u32, DropReason> {
-        let user = match cb.l4_verdict(&h.key) {
-            Admission::Accept(user) => user,
-            Admission::Reject => {
-                self.answer_unreachable(cb, now, packet, h, Unreachable::Port);
-                return Err(DropReason::ServiceReject);
-            }
-            Admission::Drop => return Err(DropReason::ServiceDrop),
-            Admission::NoService => return Err(DropReason::NoService),
-            Admission::NotOurs => return Err(DropReason::NotOurAddress),
-        };
-        if !self.accepting {
-            return Err(DropReason::Draining);
-        }
-        if self.udp_flows >= self.limits.udp_flows {
-            return Err(DropReason::FlowLimit);
-        }
-        let index = self.make(&h.key, hash, Kind::Udp, now)?;
-        self.counters.udp_opened += 1;
-        let record = &mut self.records[index as usize];
-        record.user = user;
-        let id = record.id(index);
-        self.wheel.catch_up(now);
-        self.wheel.set(index, now + self.timeouts.udp_idle);
-        cb.l4_opened(id, &h.key, user);
-        Ok(index)
     }
 
     /// The interface and MTU an answer to `key` leaves by.

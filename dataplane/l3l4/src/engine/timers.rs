@@ -4,7 +4,7 @@ use super::{L3l4, NEVER};
 use crate::callbacks::{Callbacks, CloseReason};
 use crate::flow::{note, seq_lt};
 use crate::pace::Seen;
-use crate::record::Kind;
+use crate::record::{self, Kind};
 use crate::time::Instant;
 use core::time::Duration;
 use smoltcp::socket::tcp::State;
@@ -61,6 +61,7 @@ impl<B> L3l4<B> {
     fn fire<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
         let record = &self.records[index as usize];
         match record.kind {
+            Kind::Udp if record.has(record::note::ABORT) => self.close(cb, index, CloseReason::Aborted),
             Kind::Udp => self.expire(cb, now, index, self.timeouts.udp_idle),
             Kind::Direct => self.fire_direct(cb, now, index),
             Kind::Tcp => {

@@ -105,14 +105,19 @@ impl<B> L3l4<B> {
         Ok(())
     }
 
-    /// Ends a connection at once with an RST at the next [`L3l4::l4_poll`].
+    /// Ends a connection at once with an RST, or a UDP flow without a word, at the next [`L3l4::l4_poll`].
     ///
     /// # Errors
-    /// Where the flow is gone or not TCP.
+    /// Where the flow is gone.
     pub fn abort_flow(&mut self, id: FlowId) -> Result<(), FlowError> {
         if let Some(index) = self.live(id).filter(|&index| self.is_direct(index)) {
             self.records[index as usize].notes |= record::note::ABORT;
             self.mark_direct(index);
+            return Ok(());
+        }
+        if let Some(index) = self.live(id).filter(|&index| self.records[index as usize].kind == Kind::Udp) {
+            self.records[index as usize].notes |= record::note::ABORT;
+            self.wheel.set(index, self.clock);
             return Ok(());
         }
         let stack = self.tcp(id)?;

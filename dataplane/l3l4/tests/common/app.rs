@@ -28,6 +28,10 @@ pub const LEAVING: u16 = 15;
 pub const TAKING: u16 = 16;
 /// Relays between the client and a connection that the world opens to [`SERVER`].
 pub const PROXY: u16 = 18;
+/// Its SYNs are answered when the test says so.
+pub const HOLD: u16 = 20;
+/// Its datagrams are passed on to the flow that is their pair.
+pub const PASS: u16 = 21;
 /// Sends [`App::flood`] bytes of a pattern, then closes.
 pub const FLOOD: u16 = 19;
 
@@ -70,6 +74,8 @@ pub struct App {
     pub pairs: HashMap<FlowId, FlowId>,
     /// Where [`Callbacks::l4_refused`] sends a connection.
     pub others: Vec<FlowKey>,
+    /// What flows had received and written when they ended.
+    pub totals: Vec<(FlowId, u64, u64)>,
 }
 
 impl App {
@@ -99,6 +105,7 @@ impl App {
             to_abort: vec![],
             pairs: HashMap::new(),
             others: vec![],
+            totals: vec![],
         }
     }
 
@@ -198,6 +205,7 @@ impl Callbacks for App {
             REJECT => Verdict::Reject,
             DROP => Verdict::Drop,
             NO_SERVICE => Verdict::NoService,
+            HOLD => Verdict::Hold(u64::from(HOLD)),
             port => Verdict::Accept(u64::from(port)),
         }
     }
@@ -212,7 +220,7 @@ impl Callbacks for App {
         assert!(self.opened.iter().rev().any(|(id, _)| *id == conn.id()));
         assert!(self.reason(conn.id()).is_none(), "nothing is heard of a flow that was closed");
         match conn.user() as u16 {
-            ECHO => echo(conn),
+            ECHO | HOLD => echo(conn),
             PROXY => match self.pairs.get(&conn.id()) {
                 Some(&other) => conn.relay(other),
                 None if !self.to_connect.contains(&conn.id()) => self.to_connect.push(conn.id()),
@@ -283,7 +291,11 @@ impl Callbacks for App {
 
     fn l4_datagram(&mut self, datagram: &mut Datagram<'_>) {
         self.got.entry(datagram.id()).or_default().extend_from_slice(datagram.data());
-        if self.answer_udp {
+        if datagram.user() as u16 == PASS {
+            if let Some(&other) = self.pairs.get(&datagram.id()) {
+                datagram.relay(other);
+            }
+        } else if self.answer_udp {
             assert_eq!(datagram.reply(datagram.data()), datagram.data().len() <= datagram.max_len());
         }
     }
@@ -292,12 +304,18 @@ impl Callbacks for App {
         self.others.pop().map(|key| (key, Duration::from_secs(5)))
     }
 
+    fn l4_totals(&mut self, id: FlowId, _: u64, bytes_in: u64, bytes_out: u64) {
+        assert!(self.reason(id).is_none(), "it comes before the end");
+        self.totals.push((id, bytes_in, bytes_out));
+    }
+
     fn l4_closed(&mut self, id: FlowId, _: &FlowKey, _: u64, reason: CloseReason) {
         if let Some(other) = self.pairs.remove(&id)
             && reason != CloseReason::Finished
         {
             self.to_abort.push(other);
         }
+        assert_eq!(self.totals.last().map(|(last, ..)| *last), Some(id), "totals come right before");
         self.closed.push((id, reason));
     }
 }

@@ -10,7 +10,7 @@ use crate::callbacks::{Callbacks, CloseReason};
 use crate::compose::Segment;
 use crate::flow::seq_lt;
 use crate::packet::flags;
-use crate::record::{Kind, NONE, Record, note};
+use crate::record::{Kind, NONE, Record, note, option};
 use crate::reply;
 use crate::time::Instant;
 use core::time::Duration;
@@ -73,6 +73,9 @@ impl<B> L3l4<B> {
     fn say_syn<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, index: u32) -> bool {
         let Self { records, links, spare, counters, .. } = self;
         let record = &mut records[index as usize];
+        if record.options & option::HELD != 0 {
+            return true;
+        }
         let link = &links[record.key.port_index()];
         let mss = (link.mtu - if record.key.local.is_v4() { 40 } else { 60 }) as u16;
         let offer = reply::SynOptions::new(record.options, mss, record.rcv_shift);

@@ -7,7 +7,7 @@ use super::super::{L3l4, NEVER};
 use super::say::{LONGEST_RTO, timeout};
 use crate::callbacks::{Callbacks, CloseReason};
 use crate::pace::Seen;
-use crate::record::{NONE, note};
+use crate::record::{NONE, note, option};
 use crate::time::Instant;
 use core::time::Duration;
 
@@ -65,6 +65,9 @@ impl<B> L3l4<B> {
     fn fire_half_open<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
         let record = &mut self.records[index as usize];
         let end = record.opened + self.timeouts.half_open;
+        if record.options & option::HELD != 0 && now < end {
+            return self.wheel.set(index, end);
+        }
         // One second after the first, two after the second, up to 32 after the sixth; then each minute.
         let due = |tries: u8| {
             Duration::from_secs((2 << tries.min(5)) - 1) + LONGEST_RTO * u32::from(tries.saturating_sub(5))
