@@ -1,10 +1,10 @@
 //! Everything that reads packets of strangers before there is a flow: Ethernet, ARP, neighbour discovery, ICMP, IP
 //! headers with options and extensions, TCP options, fragments. And what is read at the beginning of one: the PROXY
-//! protocol.
+//! protocol, and the status with which a server answers a health check.
 //!
 //! Invariant: offsets that are given out lie inside the packet and in order; an answer fits where it is written;
 //! each fragment is counted once: in = completed + dropped + expired + held; and a verdict on a PROXY protocol header
-//! stands whatever follows.
+//! or a status stands whatever follows.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -13,6 +13,7 @@ use dataplane::fragment::{Outcome, Reassembler};
 use dataplane::neighbour::ndp::Ndp;
 use dataplane::neighbour::{Mac, Owned, arp, ndp};
 use dataplane::proxy::header::{self, Ends, Read};
+use dataplane::proxy::health::{HttpProgress, HttpStatus};
 use dataplane::{frame, icmp};
 use l3l4::packet::{self, Parsed};
 use l3l4::{Addr, Protocol, RxChecksum, checksum, tcp_options};
@@ -35,6 +36,7 @@ enum Piece<'a> {
     Options(&'a [u8]),
     /// The PROXY protocol: how it begins, and what comes then.
     Proxied(u8, &'a [u8]),
+    Status(&'a [u8], bool),
     V4Fragment {
         id: u8,
         offset: u8,
@@ -131,6 +133,17 @@ fn one(piece: &Piece<'_>, owned: &Owned, fragments: &mut Fragments) {
             ];
             let begin = BEGINNINGS[usize::from(begin) % BEGINNINGS.len()];
             proxied(&[begin, &rest[..rest.len().min(header::MAX_READ)]].concat());
+        }
+        Piece::Status(bytes, begun) => {
+            let bytes = [if begun { &b"HTTP/1.1 1"[..] } else { b"" }, bytes].concat();
+            let (mut reader, mut verdict) = (HttpStatus::new(), HttpProgress::Pending);
+            for byte in &bytes {
+                let now = reader.push(&[*byte]);
+                assert!(verdict == HttpProgress::Pending || verdict == now, "{verdict:?}, then {now:?}");
+                verdict = now;
+            }
+            assert_eq!(HttpStatus::new().push(&bytes), verdict);
+            assert!(!matches!(verdict, HttpProgress::Status(..=99 | 1000..)));
         }
         Piece::V4Fragment { id, offset, more, source, body } => {
             let field = u16::from(offset) << (offset & 4) | u16::from(more) << 13;

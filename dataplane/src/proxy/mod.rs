@@ -7,6 +7,7 @@
 pub mod balance;
 pub mod counters;
 pub mod header;
+pub mod health;
 pub mod maglev;
 pub mod roster;
 pub mod server_set;
