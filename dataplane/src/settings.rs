@@ -52,7 +52,7 @@ pub struct Network {
     pub gateways: Vec<l3l4::Addr>,
     /// What `any_ip` leaves alone.
     pub except: Vec<Prefix>,
-    /// Addresses that legs of proxies come from: ours to answer for, like `addresses`, but no services are there.
+    /// Addresses that legs of proxies come from: ours, like `addresses`, but without a subnet.
     pub pool: Vec<l3l4::Addr>,
 }
 

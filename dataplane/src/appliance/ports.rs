@@ -135,8 +135,10 @@ fn side(
     }
     let mut segments = Vec::new();
     for network in &settings.networks {
+        // Those of a pool are ours, too, but say nothing of what is on the link.
+        let pool = network.pool.iter().map(|own| (*own, if own.is_v4() { 32 } else { 128 }));
         let owned = Owned::new(
-            network.addresses.clone(),
+            network.addresses.iter().copied().chain(pool).collect(),
             network.any_ip,
             network.gateways.clone(),
             network.except.clone(),

@@ -12,7 +12,9 @@ use crate::neighbour::NeighbourTable;
 use crate::report::Outlook;
 use crate::settings::{Settings, Steering};
 use crate::steer::{Reta, SYMMETRIC_KEY, Toeplitz};
-use crate::worker::{Clock, Context, Exit, Idle, Inlet, Outbox, Parts, Relay, RingEnds, Side};
+use crate::worker::{
+    Clock, Context, Exit, Idle, Inlet, Means, Outbox, Parts, Proxies, Relay, RingEnds, Side,
+};
 use dpdk_ffi::eal::Eal;
 use dpdk_ffi::mempool::Mempool;
 use dpdk_ffi::queue::RxQueue;
@@ -199,17 +201,29 @@ impl Kit {
             .collect();
         let reassembler = (s.fragments > 0)
             .then(|| Reassembler::new(s.fragments, s.fragment_timeout.as_micros() as u64, 65_535));
+        let workers = s.cpus.len() as u16;
+        let reta = Reta::spread(workers);
+        let means = Means {
+            limits: s.proxy.clone(),
+            neighbours: Arc::clone(&self.neighbours),
+            toeplitz: Arc::clone(&self.toeplitz),
+            reta: Arc::new(reta.clone()),
+            worker: self.index,
+            workers,
+        };
+        let proxies = Proxies::new(means, &self.sides, &s.services);
+        let services = Arc::clone(&s.services);
         Ok(Parts {
             index: self.index,
-            workers: s.cpus.len() as u16,
+            workers,
             clock: self.clock,
             queues: self.queues,
             rings: self.rings.build(),
             engine,
-            cx: Context::new(self.sides, outboxes, self.pool, Arc::clone(&s.services), s.limits.flows),
+            cx: Context::new(self.sides, outboxes, self.pool, services, proxies, s.limits.flows),
             reassembler,
             toeplitz: self.toeplitz,
-            reta: Reta::spread(s.cpus.len() as u16),
+            reta,
             neighbours: self.neighbours,
             outlook: self.outlook,
             mailbox: self.mailbox,

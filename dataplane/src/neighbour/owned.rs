@@ -116,6 +116,15 @@ impl Owned {
         link_local || self.subnets.iter().any(|(subnet, _)| subnet.contains(addr))
     }
 
+    /// The length of the longest prefix of ours that holds the address; `None`: a gateway is needed.
+    #[must_use]
+    pub fn prefix_of(&self, addr: Addr) -> Option<u32> {
+        let width = if addr.is_v4() { 32 } else { 128 };
+        let held = self.subnets.iter().filter(|(subnet, _)| subnet.contains(addr));
+        let longest = held.map(|(subnet, _)| width - u32::from(subnet.host_bits())).max();
+        longest.or_else(|| self.on_link(addr).then_some(10))
+    }
+
     /// Whether the address is the directed broadcast of a subnet of ours (or its all-zero form).
     #[inline]
     #[must_use]

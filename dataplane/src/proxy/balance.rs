@@ -163,6 +163,19 @@ impl Group {
         }
     }
 
+    /// Whether there are servers in service, but none with room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let mut full = false;
+        for slot in self.servers.iter().filter_map(|server| self.slot(*server)) {
+            if slot.takes_flows() {
+                return false;
+            }
+            full |= slot.listed && slot.state == State::InService && slot.weight > 0;
+        }
+        full
+    }
+
     /// A flow to the server was made.
     #[inline]
     pub fn opened(&mut self, server: Server) {

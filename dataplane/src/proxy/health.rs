@@ -243,6 +243,14 @@ impl Checker {
         Check { server, serial: self.serials[usize::from(server)] }
     }
 
+    /// Whether this check has begun and has no result yet.
+    #[must_use]
+    pub fn is_under_way(&self, check: Check) -> bool {
+        let slot = usize::from(check.server);
+        let watched = self.servers.get(slot).and_then(Option::as_ref);
+        watched.is_some_and(|watched| watched.under_way) && self.serials.get(slot) == Some(&check.serial)
+    }
+
     /// The server answered as it should. Gives the verdict if that has changed.
     pub fn succeeded(&mut self, check: Check, now: Instant) -> Option<Health> {
         self.ended(check, now, true)

@@ -76,6 +76,12 @@ impl Roster {
         Ok(Self { members: members.into(), choice, table })
     }
 
+    /// A roster without members.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { members: Box::default(), choice: Choice::RoundRobin, table: None }
+    }
+
     /// The members in the order of their names. Where one stands is its position.
     #[must_use]
     pub fn members(&self) -> &[Member] {

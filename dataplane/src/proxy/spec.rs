@@ -101,8 +101,9 @@ pub enum CheckKind {
     Tcp,
     /// An HTTP request is answered with a status within the range.
     Http {
-        /// The whole request, at most 2 KiB: `GET path HTTP/1.1`, `Host`, `Connection: close`.
-        request: Arc<[u8]>,
+        /// The whole request for each server, by its position in the roster; at most 2 KiB: `GET path HTTP/1.1`,
+        /// `Host` (which may be the server's address), `Connection: close`.
+        requests: Arc<[Arc<[u8]>]>,
         /// Statuses that count as success.
         expect: RangeInclusive<u16>,
     },

@@ -8,15 +8,18 @@ use crate::application::{AppCounters, Application, Reply, Stream};
 use crate::frame::{self, ethertype};
 use crate::neighbour::Mac;
 use crate::policy::Action;
+use crate::proxy::ProxySpec;
 use crate::report::{PortCounters, WorkerCounters};
-use crate::settings::Services;
+use crate::settings::{Service, Services};
 use crate::worker::network::Side;
 use crate::worker::outbox::Outbox;
+use crate::worker::proxy::{CHECK, HELD_LEG, Of, Proxies, UPSTREAM_LEG};
 use crate::worker::states::{Kept, States};
 use arrayvec::ArrayVec;
 use dpdk_ffi::mbuf::{L4Checksum, Mbuf, TxOffload};
 use dpdk_ffi::mempool::Mempool;
 use l3l4::{Callbacks, CloseReason, Conn, Datagram, FlowId, FlowKey, Protocol, TxMeta, Verdict};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +46,17 @@ struct Companion {
 /// Services as they were exchanged, for as long as a flow opened under them lives.
 struct Edition {
     services: Arc<Services>,
+    /// How each service proxies: this worker's own copies, so that counting who uses them writes to nothing shared.
+    proxies: Vec<Option<Rc<ProxySpec>>>,
     flows: u32,
+}
+
+impl Edition {
+    fn new(services: Arc<Services>) -> Self {
+        let own = |service: &Service| service.proxy.as_deref().map(|spec| Rc::new(spec.clone()));
+        let proxies = services.services.iter().map(own).collect();
+        Self { services, proxies, flows: 0 }
+    }
 }
 
 pub(crate) struct Context {
@@ -58,6 +71,7 @@ pub(crate) struct Context {
     current: u16,
     companions: Vec<Companion>,
     states: States,
+    pub(crate) proxies: Proxies,
     /// The station the packet at hand came from.
     pub(crate) sender: Mac,
     turn: Turn,
@@ -80,6 +94,7 @@ impl Context {
         outboxes: Vec<Outbox>,
         pool: Mempool,
         services: Arc<Services>,
+        proxies: Proxies,
         flows: usize,
     ) -> Self {
         Self {
@@ -90,10 +105,11 @@ impl Context {
             services: vec![AppCounters::default(); services.services.len()],
             pool,
             stash: ArrayVec::new(),
-            editions: vec![Some(Edition { services, flows: 0 })],
+            editions: vec![Some(Edition::new(services))],
             current: 0,
             companions: Vec::with_capacity(flows),
             states: States::new(flows),
+            proxies,
             sender: Mac::default(),
             turn: Turn::Answering,
         }
@@ -216,9 +232,16 @@ impl Context {
             self.editions.len() - 1
         });
         let Ok(slot) = u16::try_from(free) else { return false };
-        self.editions[free] = Some(Edition { services, flows: 0 });
+        self.proxies.exchange(&self.sides, &services);
+        self.editions[free] = Some(Edition::new(services));
         self.current = slot;
         true
+    }
+
+    /// How a service proxies, as it was said in an edition.
+    pub(crate) fn proxy_spec(&self, edition: u16, service: u16) -> Option<Rc<ProxySpec>> {
+        let edition = self.editions.get(usize::from(edition))?.as_ref()?;
+        edition.proxies.get(usize::from(service))?.clone()
     }
 
     pub(crate) fn policy_version(&self) -> u64 {
@@ -264,7 +287,8 @@ impl Callbacks for Context {
         match self.services_now().and_then(|services| services.policy.lookup(key, port as u16, vlan)) {
             Some(rule) => match rule.action {
                 Action::Terminate { .. } => Verdict::Accept(u64::from(rule.service)),
-                Action::Proxy { .. } => Verdict::Accept(u64::from(rule.service)),
+                Action::Proxy { hold: false } => Verdict::Accept(u64::from(rule.service)),
+                Action::Proxy { hold: true } => Verdict::Hold(u64::from(rule.service) | HELD_LEG),
                 Action::Reject => Verdict::Reject,
                 Action::Drop => Verdict::Drop,
             },
@@ -272,31 +296,67 @@ impl Callbacks for Context {
         }
     }
 
-    fn l4_opened(&mut self, id: FlowId, _: &FlowKey, user: u64) {
+    fn l4_opened(&mut self, id: FlowId, key: &FlowKey, user: u64) {
         while self.companions.len() <= id.index() {
             self.companions.push(Companion::default());
         }
-        self.companions[id.index()] =
+        let mut companion =
             Companion { mac: self.sender, service: user as u16, edition: self.current, state: Kept::Blank };
-        if let Some(edition) = &mut self.editions[usize::from(self.current)] {
+        if user & (UPSTREAM_LEG | HELD_LEG | CHECK) != 0 {
+            self.begin_companion(&mut companion, id, key, user);
+        }
+        if let Some(edition) = &mut self.editions[usize::from(companion.edition)] {
             edition.flows += 1;
+        }
+        self.companions[id.index()] = companion;
+    }
+
+    fn l4_refused(
+        &mut self,
+        id: FlowId,
+        _: &FlowKey,
+        _: u64,
+        reason: CloseReason,
+    ) -> Option<(FlowKey, Duration)> {
+        let Self { companions, editions, sides, proxies, .. } = self;
+        let companion = &mut companions[id.index()];
+        match companion.state {
+            Kept::Session(at) => {
+                let of = of(sides, editions, companion)?;
+                let (key, mac, patience) = proxies.on_refused(at, reason, of)?;
+                companion.mac = mac;
+                Some((key, patience))
+            }
+            _ => None,
         }
     }
 
+    #[inline]
     fn l4_rx(&mut self, conn: &mut Conn<'_>) {
         let Self { companions, editions, services, sender, states, .. } = self;
         let companion = &mut companions[conn.id().index()];
         companion.mac = *sender;
-        if let Some((application, counters)) = behind(editions, services, companion) {
+        if !companion.state.is_proxied()
+            && let Some((application, counters)) = behind(editions, services, companion)
+        {
             states.with(&mut companion.state, |state| {
                 application.on_tcp(state, &mut TcpStream(conn), counters)
             });
+        } else {
+            self.proxy_rx(conn);
         }
     }
 
     fn l4_deadline(&mut self, conn: &mut Conn<'_>) {
-        let Self { companions, editions, services, states, .. } = self;
+        let Self { companions, editions, services, states, sides, proxies, .. } = self;
         let companion = &mut companions[conn.id().index()];
+        if let Kept::Session(at) = companion.state {
+            match of(sides, editions, companion) {
+                Some(of) => proxies.on_deadline(at, conn, of),
+                None => conn.abort(),
+            }
+            return;
+        }
         match behind(editions, services, companion) {
             Some((application, counters)) => states.with(&mut companion.state, |state| {
                 application.on_deadline(state, &mut TcpStream(conn), counters)
@@ -306,25 +366,41 @@ impl Callbacks for Context {
     }
 
     fn l4_idle(&mut self, id: FlowId, _: u64) -> Option<Duration> {
-        let Self { companions, editions, services, .. } = self;
+        let Self { companions, editions, services, sides, proxies, .. } = self;
         let companion = &companions[id.index()];
-        if companion.state != Kept::Blank {
-            return None;
+        match companion.state {
+            Kept::Session(at) => proxies.idle_timeout(at, of(sides, editions, companion)?.spec),
+            Kept::Blank => behind(editions, services, companion)?.0.idle_timeout(),
+            _ => None,
         }
-        behind(editions, services, companion)?.0.idle_timeout()
     }
 
     fn l4_datagram(&mut self, datagram: &mut Datagram<'_>) {
         let Self { companions, editions, services, sender, .. } = self;
         let companion = &mut companions[datagram.id().index()];
         companion.mac = *sender;
-        if let Some((application, counters)) = behind(editions, services, companion) {
+        if !companion.state.is_proxied()
+            && let Some((application, counters)) = behind(editions, services, companion)
+        {
             application.on_udp(datagram.data(), &mut UdpReply(datagram), counters);
+        } else {
+            self.proxy_datagram(datagram);
         }
     }
 
-    fn l4_closed(&mut self, id: FlowId, _: &FlowKey, _: u64, _: CloseReason) {
+    fn l4_totals(&mut self, id: FlowId, _: u64, bytes_in: u64, _: u64) {
+        if let Kept::Session(at) = self.companions[id.index()].state {
+            self.proxies.on_totals(at, id, bytes_in);
+        }
+    }
+
+    fn l4_closed(&mut self, id: FlowId, _: &FlowKey, _: u64, reason: CloseReason) {
         let companion = &mut self.companions[id.index()];
+        match companion.state {
+            Kept::Session(at) => self.proxies.on_closed(at, id, reason),
+            Kept::Check(at) => self.proxies.on_check_closed(at),
+            _ => {}
+        }
         self.states.release(&mut companion.state);
         let slot = usize::from(companion.edition);
         if let Some(edition) = &mut self.editions[slot] {
@@ -334,6 +410,74 @@ impl Callbacks for Context {
             }
         }
     }
+}
+
+impl Context {
+    /// What is kept of a flow that was opened from here, or whose SYN waits for its answer.
+    #[cold]
+    fn begin_companion(&mut self, companion: &mut Companion, id: FlowId, key: &FlowKey, user: u64) {
+        if user & CHECK != 0 {
+            if let Some((at, mac)) = self.proxies.check_opened(id) {
+                (companion.mac, companion.state) = (mac, Kept::Check(at));
+            }
+        } else if user & UPSTREAM_LEG != 0 {
+            if let Some((at, mac)) = self.proxies.opening() {
+                (companion.mac, companion.state) = (mac, Kept::Session(at));
+                companion.edition = self.proxies.opened(at, id).unwrap_or(companion.edition);
+            }
+        } else if let Some(of) = of(&self.sides, &self.editions, companion) {
+            match self.proxies.open(id, key, user, of) {
+                Some(at) => {
+                    companion.state = Kept::Session(at);
+                    self.proxies.begin_held(at);
+                }
+                None => self.proxies.turn_away(id),
+            }
+        }
+    }
+
+    /// Something changed for a connection that no application is behind.
+    fn proxy_rx(&mut self, conn: &mut Conn<'_>) {
+        let Self { companions, editions, sides, proxies, .. } = self;
+        let id = conn.id();
+        let companion = &mut companions[id.index()];
+        if let Kept::Check(at) = companion.state {
+            return proxies.on_check(at, conn);
+        }
+        let Some(of) = of(sides, editions, companion) else { return conn.abort() };
+        if let Kept::Session(at) = companion.state {
+            return proxies.on_conn(at, conn, of);
+        }
+        let (key, user) = (*conn.key(), conn.user());
+        match proxies.open(id, &key, user, of) {
+            Some(at) => {
+                companion.state = Kept::Session(at);
+                proxies.greet(at, conn, of);
+            }
+            None => conn.abort(),
+        }
+    }
+
+    fn proxy_datagram(&mut self, datagram: &mut Datagram<'_>) {
+        let Self { companions, editions, sides, proxies, .. } = self;
+        let id = datagram.id();
+        let companion = &mut companions[id.index()];
+        let Some(of) = of(sides, editions, companion) else { return };
+        if let Kept::Session(at) = companion.state {
+            return proxies.on_datagram(at, datagram, of);
+        }
+        if let Some(at) = proxies.open(id, datagram.key(), datagram.user(), of) {
+            companion.state = Kept::Session(at);
+            proxies.greet_datagram(at, datagram, of);
+        }
+    }
+}
+
+/// How a flow is proxied.
+fn of<'a>(sides: &'a [Side], editions: &'a [Option<Edition>], companion: &Companion) -> Option<Of<'a>> {
+    let edition = editions[usize::from(companion.edition)].as_ref()?;
+    let spec = edition.proxies.get(usize::from(companion.service))?.as_deref()?;
+    Some(Of { sides, spec, service: companion.service, edition: companion.edition })
 }
 
 /// The application of a flow, and where it counts.

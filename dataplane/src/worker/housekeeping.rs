@@ -7,9 +7,9 @@ use crate::frame::ethertype;
 use crate::mailbox::{self, Command, FlowFilter, FlowView};
 use crate::neighbour::{Mac, Probe, arp, ndp};
 use crate::report::Report;
-use crate::worker::Worker;
+use crate::worker::{Worker, proxy};
 use core::time::Duration;
-use l3l4::{Addr, Instant};
+use l3l4::{Addr, FlowInfo, Instant};
 use std::sync::mpsc::SyncSender;
 
 /// How often housekeeping runs.
@@ -39,6 +39,8 @@ impl Worker {
             self.obey(command);
         }
         self.list_on();
+        self.list_sessions_on();
+        self.proxy_housekeeping();
         if self.aborting {
             self.aborting = self.engine.abort_some(&mut self.cx, ABORTS_PER_STEP);
         }
@@ -62,8 +64,11 @@ impl Worker {
                     self.listings.push_back(Listing { filter, most, next: 0, found: Vec::new(), answer });
                 }
             }
-            Command::Sessions { answer, .. } => {
-                let _ = answer.try_send(Vec::new());
+            Command::Sessions { filter, most, answer } => {
+                if self.session_listings.len() < mailbox::WAITING {
+                    let listing = proxy::Listing { filter, most, next: 0, found: Vec::new(), answer };
+                    self.session_listings.push_back(listing);
+                }
             }
             Command::Shutdown { id, answer } => {
                 let _ = answer.try_send(self.engine.abort_flow(id).is_ok());
@@ -84,18 +89,7 @@ impl Worker {
         let (worker, most) = (self.index, listing.most);
         let Listing { filter, found, .. } = listing;
         let next = self.engine.scan(listing.next, SLOTS_PER_STEP, self.now, |flow| {
-            let view = FlowView {
-                worker,
-                id: flow.id,
-                key: flow.key,
-                state: flow.state,
-                asleep: flow.asleep,
-                service: flow.user as u16,
-                age: flow.age,
-                idle: flow.idle,
-                bytes_in: flow.bytes_in,
-                bytes_out: flow.bytes_out,
-            };
+            let view = flow_view(worker, flow);
             if found.len() < most && filter.fits(&view) {
                 found.push(view);
             }
@@ -109,6 +103,11 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// A flow as it is listed.
+    pub(crate) fn flow_view(&self, flow: &FlowInfo) -> FlowView {
+        flow_view(self.index, flow)
     }
 
     /// Leaves a report for the control thread, if there is one to fill in.
@@ -140,6 +139,11 @@ impl Worker {
         report.gauges.policy_version = cx.policy_version();
         report.ports.clone_from(&cx.ports);
         report.services.clone_from(&cx.services);
+        report.proxies.clone_from(&cx.proxies.services);
+        report.servers.clone_from(&cx.proxies.servers);
+        report.counters.legs_apart = cx.proxies.legs_apart;
+        report.gauges.connecting = self.engine.connecting_count() as u64;
+        report.gauges.sessions = cx.proxies.sessions.len() as u64;
         report.latency_ns.clone_from(&self.latency_ns);
         report.turn_ns.clone_from(&self.turn_ns);
     }
@@ -158,7 +162,7 @@ impl Worker {
         }
     }
 
-    fn probe(&mut self, probe: &Probe) {
+    pub(crate) fn probe(&mut self, probe: &Probe) {
         let side = &self.cx.sides[usize::from(probe.port)];
         let Some(segment) = side.segment(probe.vlan) else { return };
         let Some(source) = segment.owned.source_for(probe.addr) else { return };
@@ -213,5 +217,20 @@ impl Worker {
 
     pub(crate) fn schedule_housekeeping(&mut self) {
         self.next_housekeeping = Instant::from_micros(self.now.micros()) + EVERY;
+    }
+}
+
+fn flow_view(worker: u16, flow: &FlowInfo) -> FlowView {
+    FlowView {
+        worker,
+        id: flow.id,
+        key: flow.key,
+        state: flow.state,
+        asleep: flow.asleep,
+        service: flow.user as u16,
+        age: flow.age,
+        idle: flow.idle,
+        bytes_in: flow.bytes_in,
+        bytes_out: flow.bytes_out,
     }
 }

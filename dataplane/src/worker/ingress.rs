@@ -197,7 +197,13 @@ impl Worker {
                 }
                 let packet = &mut mbuf.data_mut()[job.frame.payload..];
                 // Counted by the engine, whatever comes of it.
-                let _ = self.engine.rx(&mut self.cx, self.now, packet, h, job.hash);
+                let outcome = self.engine.rx(&mut self.cx, self.now, packet, h, job.hash);
+                if outcome.is_err() {
+                    self.note_stray(h, outcome);
+                }
+                if self.cx.proxies.has_todo() {
+                    self.proxy_todo();
+                }
             }
             Kind::Icmp => return self.icmp(mbuf, job, origin),
             Kind::Arp => return self.arp(mbuf, job),
@@ -255,6 +261,22 @@ impl Worker {
             && self.cx.sides[h.key.port_index()].steering == Steering::Queue
             && !self.engine.contains(&h.key, hash);
         lost.then_some(asked)
+    }
+
+    /// Counts an answer to a connection of ours that met no flow: it came too late, or to the wrong worker.
+    #[cold]
+    fn note_stray(&mut self, h: &Headers, outcome: Result<(), l3l4::DropReason>) {
+        let answer =
+            h.key.protocol == Protocol::TCP && h.flags & (flags::SYN | flags::ACK) == flags::SYN | flags::ACK;
+        let nowhere = matches!(
+            outcome,
+            Err(l3l4::DropReason::TcpNoFlow
+                | l3l4::DropReason::NoService
+                | l3l4::DropReason::NotOurAddress
+                | l3l4::DropReason::ServiceReject
+                | l3l4::DropReason::ServiceDrop)
+        );
+        self.cx.counters.stray_answers += u64::from(answer && nowhere);
     }
 
     /// Whether a packet's destination is ours.

@@ -10,6 +10,7 @@ mod ingress;
 mod local;
 mod network;
 mod outbox;
+mod proxy;
 mod rings;
 mod states;
 
@@ -17,6 +18,7 @@ pub(crate) use clock::Clock;
 pub(crate) use context::Context;
 pub(crate) use network::{Segment, Side};
 pub(crate) use outbox::{Exit, Outbox};
+pub(crate) use proxy::{Means, Proxies};
 pub(crate) use rings::{Inlet, Relay, RingEnds, Rings};
 
 use crate::drop::DropReason;
@@ -89,6 +91,7 @@ pub(crate) struct Worker {
     empty_turns: u32,
     sleep: Duration,
     listings: VecDeque<Listing>,
+    session_listings: VecDeque<proxy::Listing>,
     aborting: bool,
     stopping: bool,
     next_housekeeping: Instant,
@@ -130,6 +133,7 @@ impl Worker {
             empty_turns: 0,
             sleep: FIRST_SLEEP,
             listings: VecDeque::new(),
+            session_listings: VecDeque::new(),
             aborting: false,
             stopping: false,
             next_housekeeping: Instant::default(),
@@ -167,9 +171,13 @@ impl Worker {
     #[inline]
     pub(crate) fn turn(&mut self, began: u64) -> u64 {
         self.now = self.clock.at(began);
+        self.cx.proxies.now = self.now;
         let packets = self.poll();
         self.cx.begin_turn();
         self.engine.turn(&mut self.cx, self.now);
+        if self.cx.proxies.has_todo() {
+            self.proxy_todo();
+        }
         self.cx.end_turn();
         packets
     }

@@ -15,6 +15,18 @@ pub(crate) enum Kept {
     Done,
     /// In this slot.
     Slot(u32),
+    /// The flow is a leg of this session (`worker::proxy`).
+    Session(u32),
+    /// It is this health check (`worker::proxy`).
+    Check(u32),
+}
+
+impl Kept {
+    /// Whether no application is behind the flow.
+    #[inline]
+    pub(crate) fn is_proxied(self) -> bool {
+        matches!(self, Self::Session(_) | Self::Check(_))
+    }
 }
 
 /// The slots of one worker.
