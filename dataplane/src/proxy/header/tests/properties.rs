@@ -52,6 +52,7 @@ fn walk(begin: &[u8], choices: &[u8]) -> Vec<u8> {
     let mut bytes = begin.to_vec();
     let mut choices = choices.iter().cycle();
     while read(&bytes) == Read::Incomplete {
+        assert!(bytes.len() < MAX_READ, "no verdict");
         let next = |byte: &u8| !matches!(read(&[&bytes[..], &[*byte]].concat()), Read::Invalid(_));
         let possible: Vec<u8> = (0..=255).filter(next).collect();
         assert!(!possible.is_empty(), "nothing can follow {:?}", String::from_utf8_lossy(&bytes));
