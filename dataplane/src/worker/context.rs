@@ -4,7 +4,7 @@
 //! answer to the packet at hand goes back to the station that sent it, and what a flow sends later to the station
 //! its last packet came from.
 
-use crate::application::{AppCounters, Application, Reply, Stream};
+use crate::application::{AppCounters, Application};
 use crate::frame::{self, ethertype};
 use crate::neighbour::Mac;
 use crate::policy::Action;
@@ -13,8 +13,9 @@ use crate::report::{PortCounters, WorkerCounters};
 use crate::settings::{Service, Services};
 use crate::worker::network::Side;
 use crate::worker::outbox::Outbox;
-use crate::worker::proxy::{CHECK, HELD_LEG, Of, Proxies, UPSTREAM_LEG};
+use crate::worker::proxy::{CHECK, HELD_LEG, Proxies, UPSTREAM_LEG, of};
 use crate::worker::states::{Kept, States};
+use crate::worker::stream::{TcpStream, UdpReply};
 use arrayvec::ArrayVec;
 use dpdk_ffi::mbuf::{L4Checksum, Mbuf, TxOffload};
 use dpdk_ffi::mempool::Mempool;
@@ -33,21 +34,21 @@ const STASH: usize = 32;
 
 /// What a worker keeps for each flow beside the engine's record.
 #[derive(Default)]
-struct Companion {
+pub(crate) struct Companion {
     /// Where the flow's packets come from.
-    mac: Mac,
+    pub(super) mac: Mac,
     /// Number of its service.
-    service: u16,
+    pub(super) service: u16,
     /// Which entry of `Context::editions` it was opened under.
-    edition: u16,
-    state: Kept,
+    pub(super) edition: u16,
+    pub(super) state: Kept,
 }
 
 /// Services as they were exchanged, for as long as a flow opened under them lives.
-struct Edition {
+pub(crate) struct Edition {
     services: Arc<Services>,
     /// How each service proxies: this worker's own copies, so that counting who uses them writes to nothing shared.
-    proxies: Vec<Option<Rc<ProxySpec>>>,
+    pub(super) proxies: Vec<Option<Rc<ProxySpec>>>,
     flows: u32,
 }
 
@@ -67,9 +68,9 @@ pub(crate) struct Context {
     pub(crate) services: Vec<AppCounters>,
     pool: Mempool,
     stash: ArrayVec<Mbuf, STASH>,
-    editions: Vec<Option<Edition>>,
+    pub(super) editions: Vec<Option<Edition>>,
     current: u16,
-    companions: Vec<Companion>,
+    pub(super) companions: Vec<Companion>,
     states: States,
     pub(crate) proxies: Proxies,
     /// The station the packet at hand came from.
@@ -412,74 +413,6 @@ impl Callbacks for Context {
     }
 }
 
-impl Context {
-    /// What is kept of a flow that was opened from here, or whose SYN waits for its answer.
-    #[cold]
-    fn begin_companion(&mut self, companion: &mut Companion, id: FlowId, key: &FlowKey, user: u64) {
-        if user & CHECK != 0 {
-            if let Some((at, mac)) = self.proxies.check_opened(id) {
-                (companion.mac, companion.state) = (mac, Kept::Check(at));
-            }
-        } else if user & UPSTREAM_LEG != 0 {
-            if let Some((at, mac)) = self.proxies.opening() {
-                (companion.mac, companion.state) = (mac, Kept::Session(at));
-                companion.edition = self.proxies.opened(at, id).unwrap_or(companion.edition);
-            }
-        } else if let Some(of) = of(&self.sides, &self.editions, companion) {
-            match self.proxies.open(id, key, user, of) {
-                Some(at) => {
-                    companion.state = Kept::Session(at);
-                    self.proxies.begin_held(at);
-                }
-                None => self.proxies.turn_away(id),
-            }
-        }
-    }
-
-    /// Something changed for a connection that no application is behind.
-    fn proxy_rx(&mut self, conn: &mut Conn<'_>) {
-        let Self { companions, editions, sides, proxies, .. } = self;
-        let id = conn.id();
-        let companion = &mut companions[id.index()];
-        if let Kept::Check(at) = companion.state {
-            return proxies.on_check(at, conn);
-        }
-        let Some(of) = of(sides, editions, companion) else { return conn.abort() };
-        if let Kept::Session(at) = companion.state {
-            return proxies.on_conn(at, conn, of);
-        }
-        let (key, user) = (*conn.key(), conn.user());
-        match proxies.open(id, &key, user, of) {
-            Some(at) => {
-                companion.state = Kept::Session(at);
-                proxies.greet(at, conn, of);
-            }
-            None => conn.abort(),
-        }
-    }
-
-    fn proxy_datagram(&mut self, datagram: &mut Datagram<'_>) {
-        let Self { companions, editions, sides, proxies, .. } = self;
-        let id = datagram.id();
-        let companion = &mut companions[id.index()];
-        let Some(of) = of(sides, editions, companion) else { return };
-        if let Kept::Session(at) = companion.state {
-            return proxies.on_datagram(at, datagram, of);
-        }
-        if let Some(at) = proxies.open(id, datagram.key(), datagram.user(), of) {
-            companion.state = Kept::Session(at);
-            proxies.greet_datagram(at, datagram, of);
-        }
-    }
-}
-
-/// How a flow is proxied.
-fn of<'a>(sides: &'a [Side], editions: &'a [Option<Edition>], companion: &Companion) -> Option<Of<'a>> {
-    let edition = editions[usize::from(companion.edition)].as_ref()?;
-    let spec = edition.proxies.get(usize::from(companion.service))?.as_deref()?;
-    Some(Of { sides, spec, service: companion.service, edition: companion.edition })
-}
-
 /// The application of a flow, and where it counts.
 #[inline]
 fn behind<'a>(
@@ -510,63 +443,6 @@ fn checksums(packet: &Mbuf, meta: &TxMeta) -> TxOffload {
         ip_checksum: meta.v4,
         l4,
         ..TxOffload::default()
-    }
-}
-
-/// A connection as applications see it.
-struct TcpStream<'a, 'c>(&'a mut Conn<'c>);
-
-impl Stream for TcpStream<'_, '_> {
-    fn data(&mut self) -> &[u8] {
-        self.0.data()
-    }
-    fn pending(&self) -> usize {
-        self.0.pending()
-    }
-    fn copy(&mut self, into: &mut [u8]) -> usize {
-        self.0.copy(into)
-    }
-    fn take(&mut self, n: usize) {
-        self.0.take(n);
-    }
-    fn at_end(&self) -> bool {
-        self.0.at_end()
-    }
-    fn peer_closed(&self) -> bool {
-        self.0.peer_closed()
-    }
-    fn full(&self) -> bool {
-        self.0.full()
-    }
-    fn send(&mut self, bytes: &[u8]) -> usize {
-        self.0.send(bytes)
-    }
-    fn send_with(&mut self, fill: &mut dyn FnMut(&mut [u8]) -> usize) -> usize {
-        self.0.send_with(fill)
-    }
-    fn room(&self) -> usize {
-        self.0.room()
-    }
-    fn close(&mut self) {
-        self.0.close();
-    }
-    fn abort(&mut self) {
-        self.0.abort();
-    }
-    fn set_deadline(&mut self, after: Option<Duration>) {
-        self.0.set_deadline(after);
-    }
-}
-
-/// The answer to a datagram as applications see it.
-struct UdpReply<'a, 'd>(&'a mut Datagram<'d>);
-
-impl Reply for UdpReply<'_, '_> {
-    fn reply(&mut self, bytes: &[u8]) -> bool {
-        self.0.reply(bytes)
-    }
-    fn max_len(&self) -> usize {
-        self.0.max_len()
     }
 }
 

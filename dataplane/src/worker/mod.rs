@@ -13,6 +13,7 @@ mod outbox;
 mod proxy;
 mod rings;
 mod states;
+mod stream;
 
 pub(crate) use clock::Clock;
 pub(crate) use context::Context;

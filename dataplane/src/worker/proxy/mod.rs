@@ -12,6 +12,7 @@ mod check;
 mod choose;
 mod conn;
 mod datagram;
+mod hooks;
 mod listing;
 mod pools;
 mod route;
@@ -19,6 +20,7 @@ mod session;
 mod steps;
 
 pub(crate) use conn::Of;
+pub(crate) use hooks::of;
 pub(crate) use listing::Listing;
 use session::{Ends, Phase, Place, Session, SessionId, Sessions};
 use steps::Todo;
