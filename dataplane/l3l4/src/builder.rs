@@ -106,6 +106,9 @@ pub struct Builder {
     pub(crate) tcp_slow_reader_bytes: u32,
     pub(crate) tcp_fin_wait_timeout: Duration,
     pub(crate) tcp_time_wait: Duration,
+    pub(crate) tcp_keepalive: Option<Duration>,
+    pub(crate) tcp_keepalive_interval: Duration,
+    pub(crate) tcp_keepalive_probes: u8,
     pub(crate) tcp_synack_retries: u8,
     pub(crate) tcp_min_mss: u16,
     pub(crate) tcp_path_mtu_discovery: bool,
@@ -136,6 +139,9 @@ impl Default for Builder {
             tcp_slow_reader_bytes: 1024,
             tcp_fin_wait_timeout: Duration::from_secs(60),
             tcp_time_wait: Duration::from_secs(10),
+            tcp_keepalive: None,
+            tcp_keepalive_interval: Duration::from_secs(15),
+            tcp_keepalive_probes: 4,
             tcp_synack_retries: 5,
             tcp_min_mss: 64,
             tcp_path_mtu_discovery: true,
@@ -193,6 +199,13 @@ impl Builder {
         tcp_fin_wait_timeout: Duration;
         /// How long a finished connection is remembered (TIME-WAIT; default 10 s).
         tcp_time_wait: Duration;
+        /// After how long without a segment a connection with nothing under way is probed (RFC 9293 section 3.8.4;
+        /// default `None`: never). One whose stack holds bytes that the application has not taken is not.
+        tcp_keepalive: Option<Duration>;
+        /// The time between such probes (default 15 s).
+        tcp_keepalive_interval: Duration;
+        /// How many of them may go unanswered (default 4).
+        tcp_keepalive_probes: u8;
         /// How often a SYN-ACK is sent again before the handshake is given up (default 5).
         tcp_synack_retries: u8;
         /// The smallest MSS a SYN may ask for (default 64).

@@ -53,6 +53,8 @@ pub enum CloseReason {
     Refused,
     /// The peer did not answer the SYN in time.
     Unanswered,
+    /// The peer answered no keepalive probe (`Builder::tcp_keepalive`).
+    KeepAlive,
 }
 
 impl CloseReason {
@@ -69,6 +71,7 @@ impl CloseReason {
         Self::SlowSender,
         Self::Refused,
         Self::Unanswered,
+        Self::KeepAlive,
     ];
 
     /// The name used in metrics and listings.
@@ -86,6 +89,7 @@ impl CloseReason {
             Self::SlowSender => "slow_sender",
             Self::Refused => "refused",
             Self::Unanswered => "unanswered",
+            Self::KeepAlive => "keepalive",
         }
     }
 }

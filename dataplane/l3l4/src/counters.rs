@@ -57,6 +57,8 @@ pub struct Counters {
     pub path_mtu_remembered: u64,
     /// Path MTUs forgotten before their time, for want of room.
     pub path_mtu_displaced: u64,
+    /// Keepalive probes sent.
+    pub keepalives_sent: u64,
     /// RSTs sent.
     pub rst_sent: u64,
     /// Challenge ACKs sent (RFC 5961).
@@ -101,6 +103,7 @@ impl Default for Counters {
             path_mtu: [0; PathMtu::ALL.len()],
             path_mtu_remembered: 0,
             path_mtu_displaced: 0,
+            keepalives_sent: 0,
             rst_sent: 0,
             challenge_acks: 0,
             icmp_sent: 0,

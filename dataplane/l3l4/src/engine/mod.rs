@@ -78,6 +78,16 @@ struct Timeouts {
     udp_idle: Duration,
     /// `None`: connections do not fall asleep.
     sleep: Option<Duration>,
+    /// `None`: they are not probed.
+    keepalive: Option<KeepAlive>,
+}
+
+/// When a connection with nothing under way is probed.
+#[derive(Clone, Copy, Debug)]
+struct KeepAlive {
+    after: Duration,
+    interval: Duration,
+    probes: u8,
 }
 
 /// Packets in, data out; data in, packets out: all flows of one thread.
@@ -211,7 +221,16 @@ impl<B> L3l4<B> {
                 fin_wait: b.tcp_fin_wait_timeout,
                 time_wait: b.tcp_time_wait,
                 udp_idle: b.udp_idle_timeout,
-                sleep: b.tcp_sleep_after,
+                // Only connections without a stack are probed, so a silent one has to give it up by then.
+                sleep: match (b.tcp_sleep_after, b.tcp_keepalive) {
+                    (Some(sleep), Some(keepalive)) => Some(sleep.min(keepalive)),
+                    (sleep, keepalive) => sleep.or(keepalive),
+                },
+                keepalive: b.tcp_keepalive.map(|after| KeepAlive {
+                    after,
+                    interval: b.tcp_keepalive_interval,
+                    probes: b.tcp_keepalive_probes,
+                }),
             },
             recovery: Shared::new(b.congestion, b.tcp_initial_window, tx_ring, b.tcp_scoreboards.min(live)),
             limits: b.limits,

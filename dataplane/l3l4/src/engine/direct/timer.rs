@@ -3,11 +3,13 @@
 //! Invariant: with something under way it is looked at when that is to be sent again, otherwise when it will have
 //! been idle for too long; in any case when what its application waits for should have come.
 
-use super::super::{L3l4, NEVER};
+use super::super::{KeepAlive, L3l4, NEVER};
 use super::say::{LONGEST_RTO, timeout};
 use crate::callbacks::{Callbacks, CloseReason};
+use crate::compose::Segment;
 use crate::pace::Seen;
-use crate::record::{NONE, note, option};
+use crate::packet::flags;
+use crate::record::{NONE, Record, note, option};
 use crate::time::Instant;
 use core::time::Duration;
 
@@ -31,6 +33,9 @@ impl<B> L3l4<B> {
             let closed = record.has(note::FIN_OUT) && !record.has(note::FIN_IN);
             let idle = if closed { timeouts.fin_wait.min(timeouts.idle) } else { timeouts.idle };
             let end = record.last_rx + idle;
+            if let Some(keepalive) = timeouts.keepalive.filter(|_| !closed) {
+                return self.keep_alive(cb, now, index, keepalive, end.min(waits));
+            }
             return self.end_or_wait(cb, now, index, end, end.min(waits), CloseReason::Idle);
         }
         let under = self.held.under(record.stack);
@@ -60,6 +65,47 @@ impl<B> L3l4<B> {
         }
         let again = again.min(judged).min(waits);
         self.end_or_wait(cb, now, index, end, again, CloseReason::UserTimeout);
+    }
+
+    /// Probes a silent connection, and ends it where no probe was answered: any segment counts as an answer, because it
+    /// moves the time that is counted from. `end` is when it is looked at in any case.
+    fn keep_alive<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        now: Instant,
+        index: u32,
+        keepalive: KeepAlive,
+        end: Instant,
+    ) {
+        let record = &mut self.records[index as usize];
+        if now >= record.last_rx + self.timeouts.idle {
+            return self.end(cb, index, CloseReason::Idle);
+        }
+        let KeepAlive { after, interval, probes } = keepalive;
+        if now < record.last_rx + after {
+            record.tries = 0;
+        }
+        let due = |record: &Record| record.last_rx + after + interval * u32::from(record.tries);
+        let mut next = due(record);
+        if now >= next {
+            if record.tries >= probes {
+                return self.end(cb, index, CloseReason::KeepAlive);
+            }
+            let (key, id) = (record.key, record.id(index));
+            // RFC 1122 section 4.2.3.6: without data, numbered before what the peer expects.
+            let probe = Segment {
+                seq: record.snd_nxt.wrapping_sub(1),
+                ack: record.rcv_nxt,
+                control: flags::ACK,
+                window: record.window,
+                ..Segment::default()
+            };
+            record.tries += 1;
+            next = due(record);
+            let sent = self.emit(cb, &key, Some(id), &probe);
+            self.counters.keepalives_sent += u64::from(sent);
+        }
+        self.wheel.set(index, next.min(end));
     }
 
     fn fire_half_open<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {

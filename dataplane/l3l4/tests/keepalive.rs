@@ -1,0 +1,92 @@
+//! Keepalives: a silent peer is asked whether it is there (RFC 9293 section 3.8.4, RFC 1122 section 4.2.3.6).
+
+#![allow(clippy::unwrap_used)] // A test may panic.
+
+mod common;
+
+use common::app::MANUAL;
+use common::wire::{ACK, Got, RST, SYN, got, seg};
+use common::{World, builder};
+use core::time::Duration;
+use l3l4::{Builder, CloseReason};
+
+fn keepalive() -> Builder {
+    let seconds = Duration::from_secs;
+    builder().tcp_keepalive(Some(seconds(60))).tcp_keepalive_interval(seconds(10)).tcp_keepalive_probes(3)
+}
+
+/// Both kinds of connections, and with stacks that never sleep otherwise.
+fn builders() -> [Builder; 3] {
+    [keepalive(), keepalive().direct(false), keepalive().direct(false).tcp_sleep_after(None)]
+}
+
+/// What leaves within `seconds`, and after how many of them.
+fn sent_within(world: &mut World, seconds: u64) -> Vec<(u64, Got)> {
+    let mut all = vec![];
+    for second in 1..=seconds {
+        world.now += 1_000_000;
+        world.turn();
+        all.extend(world.app.take_out().iter().map(|packet| (second, got(packet))));
+    }
+    all
+}
+
+#[test]
+fn a_peer_that_answers_is_asked_again_and_again() {
+    for builder in builders() {
+        let mut world = World::new(builder);
+        let (ours, theirs) = world.handshake(&seg(MANUAL, SYN, 1000, 0));
+        let id = world.app.last_id();
+        for _ in 0..4 {
+            let sent = sent_within(&mut world, 61);
+            let [(second, probe)] = &sent[..] else { panic!("{sent:?}") };
+            assert!((60..=61).contains(second), "{second}");
+            assert_eq!((probe.flags, probe.seq, probe.ack), (ACK, ours.wrapping_sub(1), theirs));
+            assert!(probe.data.is_empty());
+            world.exchange(seg(MANUAL, ACK, theirs, ours).build());
+        }
+        assert_eq!((world.state(id), world.engine.counters().keepalives_sent), ("ESTABLISHED", 4));
+    }
+}
+
+#[test]
+fn a_peer_that_is_gone_is_noticed() {
+    for builder in builders() {
+        let mut world = World::new(builder);
+        world.handshake(&seg(MANUAL, SYN, 1000, 0));
+        let id = world.app.last_id();
+        let sent = sent_within(&mut world, 100);
+        let flags: Vec<u8> = sent.iter().map(|(_, segment)| segment.flags & (ACK | RST)).collect();
+        assert_eq!(flags, [ACK, ACK, ACK, RST | ACK], "{sent:?}");
+        let times: Vec<u64> = sent.iter().map(|(second, _)| *second).collect();
+        assert!(
+            times.iter().zip([60, 70, 80, 90]).all(|(at, due)| (due..=due + 1).contains(at)),
+            "{times:?}"
+        );
+        assert_eq!(world.app.reason(id), Some(CloseReason::KeepAlive));
+    }
+}
+
+#[test]
+fn one_answer_in_three_is_enough_and_traffic_needs_none() {
+    let mut world = World::new(keepalive());
+    let (ours, theirs) = world.handshake(&seg(MANUAL, SYN, 1000, 0));
+    for _ in 0..5 {
+        // Two go unanswered, the third does not.
+        assert_eq!(sent_within(&mut world, 81).len(), 3);
+        world.exchange(seg(MANUAL, ACK, theirs, ours).build());
+    }
+    for second in 0..10 {
+        assert!(sent_within(&mut world, 50).is_empty());
+        world.exchange(seg(MANUAL, ACK, theirs + second, ours).data(b"x").build());
+    }
+    assert_eq!(world.state(world.app.last_id()), "ESTABLISHED");
+}
+
+#[test]
+fn without_the_option_nothing_is_asked() {
+    let mut world = World::new(builder());
+    world.handshake(&seg(MANUAL, SYN, 1000, 0));
+    assert!(sent_within(&mut world, 7000).is_empty());
+    assert_eq!(world.engine.counters().keepalives_sent, 0);
+}
