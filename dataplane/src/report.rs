@@ -58,7 +58,8 @@ pub struct WorkerCounters {
     pub sleeps: u64,
     /// SYN-ACKs that met no flow: answers to a connection of ours that came too late, or to the wrong worker.
     pub stray_answers: u64,
-    /// Sessions whose legs the port would bring to different workers; must stay 0.
+    /// Sessions whose upstream leg its port brings to another worker, which passes its packets on: transparent ones, where
+    /// the ports find workers in different ways. All others have 0.
     pub legs_apart: u64,
 }
 

@@ -251,14 +251,17 @@ impl Worker {
     }
 
     fn next_to_ask(&self, h: &Headers, hash: u32, origin: Origin) -> Option<usize> {
+        let crossing = self.cx.proxies.crossing();
         let asked = match origin {
+            // Its hash has brought it here, but the other leg of its session may live elsewhere.
+            Origin::Worker { asked: u16::MAX } if crossing => 0,
             Origin::Worker { asked } => usize::from(asked),
             Origin::Port(_) => 0,
         };
         let lost = asked < self.rings.next.len()
             && h.key.protocol == Protocol::TCP
             && h.flags & (flags::SYN | flags::ACK) != flags::SYN
-            && self.cx.sides[h.key.port_index()].steering == Steering::Queue
+            && (crossing || self.cx.sides[h.key.port_index()].steering == Steering::Queue)
             && !self.engine.contains(&h.key, hash);
         lost.then_some(asked)
     }

@@ -29,16 +29,8 @@ pub enum DatagramError {
     NoBuffer,
 }
 
-/// What a datagram causes.
-enum Answer {
-    None,
-    /// So many bytes back to its sender.
-    Back(usize),
-    /// The same bytes on another flow.
-    On(FlowId),
-}
-
 impl<B> L3l4<B> {
+    #[inline]
     pub(super) fn udp<C: Callbacks<Buffer = B>>(
         &mut self,
         cb: &mut C,
@@ -61,38 +53,28 @@ impl<B> L3l4<B> {
         flow.last_rx = now;
         flow.bytes_in += h.payload_len() as u64;
         let head = if h.is_v4() { 28 } else { 48 };
-        let (id, key, user) = (flow.id(index), &flow.key, flow.user);
-        let answer = {
+        let (answer, peer) = {
             let room = &mut cb.l3_tx_buffer_mut(&mut buffer)[head..link.mtu];
             let data = &packet[usize::from(h.payload)..usize::from(h.payload_end)];
-            let bytes_in = flow.bytes_in;
-            let mut datagram = Datagram { id, key, user, data, room, answer: None, bytes_in, peer: None };
+            let mut datagram = Datagram { index, record: flow, data, room, answer: None, peer: None };
             cb.l4_datagram(&mut datagram);
-            match datagram.peer {
-                Some(peer) => Answer::On(peer),
-                None => datagram.answer.map_or(Answer::None, Answer::Back),
-            }
+            (datagram.answer, datagram.peer)
         };
-        let len = match answer {
-            Answer::Back(len) => len,
-            Answer::None => {
-                *spare = Some(buffer);
-                return Ok(());
-            }
-            Answer::On(peer) => {
-                *spare = Some(buffer);
+        let Some(len) = answer else {
+            *spare = Some(buffer);
+            if let Some(peer) = peer {
                 let data = &packet[usize::from(h.payload)..usize::from(h.payload_end)];
-                self.counters.udp_relay_refused +=
-                    u64::from(self.send_datagram(cb, now, peer, data).is_err());
-                return Ok(());
+                let sent = self.send_datagram(cb, now, peer, data);
+                self.counters.udp_relay_refused += u64::from(sent.is_err());
             }
+            return Ok(());
         };
         flow.bytes_out += len as u64;
         let room = cb.l3_tx_buffer_mut(&mut buffer);
         let (end, l3_len) = compose::datagram(room, &flow.key, len, link.checksum);
         counters.tx_packets += 1;
         let meta = TxMeta {
-            flow: Some(id),
+            flow: Some(flow.id(index)),
             link: flow.key.link,
             len: end,
             l3_len,

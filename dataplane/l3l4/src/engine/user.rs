@@ -105,7 +105,8 @@ impl<B> L3l4<B> {
         Ok(())
     }
 
-    /// Ends a connection at once with an RST, or a UDP flow without a word, at the next [`L3l4::l4_poll`].
+    /// Ends a connection at once with an RST at the next [`L3l4::l4_poll`], or a UDP flow without a word, a millisecond
+    /// later at the most.
     ///
     /// # Errors
     /// Where the flow is gone.

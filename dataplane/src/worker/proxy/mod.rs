@@ -30,7 +30,7 @@ use crate::neighbour::{Mac, NeighbourTable};
 use crate::proxy::{
     Eject, Group, HealthCheck, ProxyCounters, ProxyLimits, Server, ServerCounters, ServerSpec, Upstreams,
 };
-use crate::settings::Services;
+use crate::settings::{Service, Services};
 use crate::steer::{Reta, Toeplitz};
 use check::Checks;
 use l3l4::Instant;
@@ -97,6 +97,8 @@ pub(crate) struct Proxies {
     pools: Pools,
     checks: Checks,
     upstreams: Upstreams,
+    /// Transparent legs of one session may come to different workers: see [`Proxies::crossing`].
+    crossing: bool,
     /// Changes of servers' status seen so far, and when an ejection ends that is known.
     seen: u64,
     next_end: u64,
@@ -144,6 +146,7 @@ impl Proxies {
             pools,
             checks: Checks::new(seed),
             upstreams: Upstreams::default(),
+            crossing: false,
             seen: 0,
             next_end: u64::MAX,
             sweep: None,
@@ -168,6 +171,13 @@ impl Proxies {
         for spec in services.services.iter().filter_map(|service| service.proxy.as_deref()) {
             self.pools.prepare(sides, spec);
         }
+        let transparent = |service: &Service| {
+            service.proxy.as_ref().is_some_and(|spec| spec.source == crate::proxy::Source::Client)
+        };
+        let hashed = |side: &Side| pools::is_hashed(side.steering, self.workers);
+        self.crossing |= services.services.iter().any(transparent)
+            && sides.iter().any(hashed)
+            && !sides.iter().all(hashed);
         for (number, upstream) in services.upstreams.groups.iter().enumerate() {
             if let Some(known) = self.groups.get_mut(number) {
                 if known.group.update(Arc::clone(&upstream.roster)).is_err() {
@@ -195,6 +205,12 @@ impl Proxies {
         self.apply_status();
         // Somebody may be served now who could not be before.
         self.room = true;
+    }
+
+    /// Whether a port that spreads flows as it likes and one that goes by their hash may have one leg each of a session
+    /// whose five-tuple is not ours to choose: then what finds no flow where its hash leads is passed round.
+    pub(crate) fn crossing(&self) -> bool {
+        self.crossing
     }
 
     /// Tells the balancers what has become of their servers.
