@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use control::config::{Loaded, load_for, parse};
-use control::plan::{MOST_SERVICES, service_list, services, settings};
+use control::plan::{Fixed, MOST_SERVICES, service_list, services, settings};
 use dataplane::policy::Action;
 use dataplane::settings::{Service, Services, Steering};
 use l3l4::{Addr, FlowKey, Protocol};
@@ -67,9 +67,9 @@ fn the_quickstart_becomes_settings() {
 #[test]
 fn service_numbers_keep_their_meaning_over_reloads() {
     let first = config(&[echo("a", 1), echo("b", 2)].join(", "));
-    let one = services(&first, None).unwrap();
+    let one = services(&first, None, &Fixed::default()).unwrap();
     let second = config(&[echo("c", 3), echo("b", 2)].join(", "));
-    let two = services(&second, Some((&one, &first.config))).unwrap();
+    let two = services(&second, Some((&one, &first.config)), &Fixed::default()).unwrap();
     assert_eq!((two.version, names(&two)), (2, vec!["a", "b", "c"]));
     let number = |services: &Services, port| {
         services.policy.lookup(&key(Protocol::TCP, port), 0, 0).map(|rule| rule.service)
@@ -80,7 +80,7 @@ fn service_numbers_keep_their_meaning_over_reloads() {
     assert_eq!(list.iter().map(|service| service.order).collect::<Vec<_>>(), [None, Some(1), Some(0)]);
     // And back again, in another role.
     let third = config("{name: a, match: {port: 9}, action: reject}");
-    let three = services(&third, Some((&two, &second.config))).unwrap();
+    let three = services(&third, Some((&two, &second.config)), &Fixed::default()).unwrap();
     assert_eq!((three.version, names(&three)), (3, vec!["a", "b", "c"]));
     assert_eq!((number(&three, 9), number(&three, 2)), (Some(0), None));
     assert!(three.services[0].application.is_none());
@@ -90,7 +90,7 @@ fn service_numbers_keep_their_meaning_over_reloads() {
 fn the_first_rule_that_fits_wins_over_split_protocols() {
     let loaded =
         config(&format!("{{name: no, match: {{port: [7, \"20-90\"]}}, action: drop}}, {}", echo("e", 7)));
-    let services = services(&loaded, None).unwrap();
+    let services = services(&loaded, None, &Fixed::default()).unwrap();
     for (protocol, port, expected) in [
         (Protocol::TCP, 7, Some(0)),
         (Protocol::UDP, 55, Some(0)),
@@ -108,7 +108,7 @@ fn an_application_that_cannot_be_built_is_a_problem_at_its_place() {
     std::fs::create_dir_all(&directory).unwrap();
     let http = format!("application: {{http: {{directory: {}}}}}", directory.display());
     let loaded = config(&format!("{}, {{name: web, match: {{}}, action: terminate, {http}}}", echo("e", 1)));
-    let problems = services(&loaded, None).err().unwrap().0;
+    let problems = services(&loaded, None, &Fixed::default()).err().unwrap().0;
     let [problem] = &problems[..] else { panic!("{problems:?}") };
     let line = loaded.text.lines().nth(2).unwrap();
     let column = line.find(directory.to_str().unwrap()).unwrap() + 1;
@@ -120,17 +120,17 @@ fn an_application_that_cannot_be_built_is_a_problem_at_its_place() {
 #[test]
 fn a_reload_cannot_name_a_port_that_is_not_running() {
     let running = config("");
-    let now = services(&running, None).unwrap();
+    let now = services(&running, None, &Fixed::default()).unwrap();
     let renamed = text("{name: s, match: {ingress: wan}, action: drop}").replace("name: lan", "name: wan");
     let renamed = parse("test.yaml", &renamed).unwrap();
-    let problems = services(&renamed, Some((&now, &running.config))).err().unwrap();
+    let problems = services(&renamed, Some((&now, &running.config)), &Fixed::default()).err().unwrap();
     assert!(
         problems
             .to_string()
             .starts_with("test.yaml:3:39: services[0].match.ingress: the port `wan` is not running: "),
         "{problems}"
     );
-    assert!(services(&renamed, None).is_ok(), "at a start it is");
+    assert!(services(&renamed, None, &Fixed::default()).is_ok(), "at a start it is");
 }
 
 #[test]
@@ -141,9 +141,9 @@ fn names_run_out_after_a_bounded_number() {
         Services { version: 8, policy: Default::default(), services: known, upstreams: Default::default() };
     let running = config("");
     let old = config("{name: s64999, match: {}, action: drop}");
-    let next = services(&old, Some((&now, &running.config))).unwrap();
+    let next = services(&old, Some((&now, &running.config)), &Fixed::default()).unwrap();
     assert_eq!((next.version, next.policy.rules()[0].service), (9, 64_999));
     let new = config("{name: new, match: {}, action: drop}");
-    let problems = services(&new, Some((&now, &running.config))).err().unwrap();
+    let problems = services(&new, Some((&now, &running.config)), &Fixed::default()).err().unwrap();
     assert!(problems.to_string().contains("services[0].name: 65000 different services"), "{problems}");
 }

@@ -109,10 +109,9 @@ impl FromStr for PortRange {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let port = |text: &str| text.trim().parse::<u16>().ok();
         match (port(first), port(last)) {
-            (Some(0), _) | (_, Some(0)) => Err(Wrong::new(
-                "port 0 cannot be matched",
-                "write a port of 1 to 65535, or leave `port` out for any port",
-            )),
+            (Some(0), _) | (_, Some(0)) => {
+                Err(Wrong::new("there is no port 0", "write a port of 1 to 65535, or leave the key out"))
+            }
             (Some(first), Some(last)) if first > last => Err(Wrong::new(
                 format!("the port range `{first}-{last}` is empty"),
                 format!("write the lower port first: `{last}-{first}`"),

@@ -17,10 +17,12 @@ pub mod model;
 mod net;
 mod node;
 mod problem;
+pub(crate) mod reach;
 mod read;
 mod reference;
 mod schema;
 mod section;
+mod server;
 mod show;
 mod spec;
 mod table;
@@ -47,6 +49,7 @@ pub use net::{InterfaceAddress, Prefix};
 pub use problem::{Problem, Problems, Severity, Wrong};
 pub use reference::{key_table, reference_yaml};
 pub use schema::schema;
+pub use server::{ServerAddress, StatusRange};
 pub use show::effective_yaml;
 pub use units::Size;
 
@@ -138,6 +141,9 @@ fn settle(mut config: Config, given: &BTreeSet<String>) -> Config {
         if !given.contains(&format!("limits.{key}")) {
             *config.limits.derived_mut(key) = value;
         }
+    }
+    for server in config.upstreams.iter_mut().flat_map(|upstream| &mut upstream.servers) {
+        server.name = Some(server.name());
     }
     config
 }

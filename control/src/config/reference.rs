@@ -81,6 +81,7 @@ fn section(text: &mut String, section: &Section, indent: &str, first: &str, live
         let live = live || field.live;
         comment(text, field, indent, live);
         let start = if lead.is_empty() { indent } else { lead };
+        let block = text.len();
         let _ = match expanded(&field.shape) {
             Some((inner, false)) => {
                 let _ = writeln!(text, "{start}{}:", field.key);
@@ -98,12 +99,25 @@ fn section(text: &mut String, section: &Section, indent: &str, first: &str, live
                     (None, Some(default)) => inline(default),
                     (None, None) => String::new(),
                 };
-                let hash = if field.alternative { "# " } else { "" };
-                writeln!(text, "{start}{hash}{}: {value}", field.key)
+                writeln!(text, "{start}{}: {value}", field.key)
             }
         };
+        // A key that excludes another one is a comment, and all that is below it.
+        if field.alternative {
+            let excluded = comment_out(&text.split_off(block), indent);
+            text.push_str(&excluded);
+        }
         lead = "";
     }
+}
+
+/// Makes comments of the lines that are none yet.
+fn comment_out(block: &str, indent: &str) -> String {
+    let line = |line: &str| match line.strip_prefix(indent) {
+        Some(rest) if !rest.trim_start().starts_with('#') => format!("{indent}# {rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    block.lines().map(line).collect()
 }
 
 /// The mapping to write out below a key. A choice between a word and a small mapping is written as the word.

@@ -25,17 +25,23 @@ pub(crate) struct Spec<T> {
     pub(crate) rule: Rule,
     pub(crate) live: bool,
     pub(crate) example: Option<&'static str>,
+    /// What the reference shows instead of the example.
+    pub(crate) shown: Option<&'static str>,
     pub(crate) alternative: bool,
 }
 
 /// A key that must be given; `example` is YAML for messages and for the reference.
 pub(crate) fn required<T>(example: &'static str) -> Spec<T> {
-    Spec { default: None, rule: Rule::default(), live: false, example: Some(example), alternative: false }
+    Spec { example: Some(example), ..plain(None) }
 }
 
 /// A key with a default.
 pub(crate) fn default<T>(value: T) -> Spec<T> {
-    Spec { default: Some(value), rule: Rule::default(), live: false, example: None, alternative: false }
+    plain(Some(value))
+}
+
+fn plain<T>(default: Option<T>) -> Spec<T> {
+    Spec { default, rule: Rule::default(), live: false, example: None, shown: None, alternative: false }
 }
 
 impl<T> Spec<T> {
@@ -69,6 +75,12 @@ impl<T> Spec<T> {
         self
     }
 
+    /// What the reference shows where the example alone would not fit the rest of it.
+    pub(crate) fn shown(mut self, yaml: &'static str) -> Self {
+        self.shown = Some(yaml);
+        self
+    }
+
     /// This key excludes another one: the reference shows it as a comment.
     pub(crate) fn alternative(mut self) -> Self {
         self.alternative = true;
@@ -96,7 +108,7 @@ impl Field {
             doc: paragraph(doc),
             default: spec.default.as_ref().map(Value::to_json),
             required: spec.default.is_none(),
-            example: spec.example,
+            example: spec.shown.or(spec.example),
             alternative: spec.alternative,
             live: spec.live,
             shape: T::shape(&spec.rule),

@@ -237,6 +237,8 @@ impl Value for String {
 }
 
 impl<T: Value> Value for Option<T> {
+    const EMPTY_ALLOWED: bool = T::EMPTY_ALLOWED;
+
     fn decode(node: &Node, rule: &Rule, cx: &mut Decoder<'_>) -> Self {
         Some(T::decode(node, rule, cx))
     }

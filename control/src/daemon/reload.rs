@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 use super::state::{Daemon, InForce};
 use crate::config::model::Config;
 use crate::config::{self, Loaded, Problems};
-use crate::plan;
+use crate::plan::{self, Fixed};
 use crate::protocol::Reloaded;
 use crate::snapshot::{Phase, Source};
 
@@ -56,6 +56,7 @@ impl Reading {
 
 pub(super) async fn reload(daemon: &Daemon) -> Reloaded {
     let mut reading = daemon.reloading.lock().await;
+    let fixed = daemon.fixed.clone();
     let (source, services, in_force) = {
         let now = daemon.in_force.borrow();
         (now.loaded.source.clone(), Arc::clone(&now.services), now.loaded.config.clone())
@@ -69,7 +70,7 @@ pub(super) async fn reload(daemon: &Daemon) -> Reloaded {
         Err(vec!["the daemon is stopping: start it again with the new file".to_owned()])
     } else {
         // Files are read, some of them large, some from a network: not on the thread that answers operators.
-        reading.in_time(daemon.reload_limit, move || make(&source, &services, &in_force)).await
+        reading.in_time(daemon.reload_limit, move || make(&source, &services, &in_force, &fixed)).await
     };
     match made {
         Ok((loaded, services)) => apply(daemon, loaded, Arc::new(services), &mut outcome).await,
@@ -80,9 +81,14 @@ pub(super) async fn reload(daemon: &Daemon) -> Reloaded {
     outcome
 }
 
-fn make(source: &Path, services: &Services, in_force: &Config) -> Result<(Loaded, Services), Problems> {
+fn make(
+    source: &Path,
+    services: &Services,
+    in_force: &Config,
+    fixed: &Fixed,
+) -> Result<(Loaded, Services), Problems> {
     let loaded = config::load(source)?;
-    let services = plan::services(&loaded, Some((services, in_force)))?;
+    let services = plan::services(&loaded, Some((services, in_force)), fixed)?;
     Ok((loaded, services))
 }
 
@@ -138,6 +144,7 @@ fn put_in_force(now: &mut InForce, loaded: Loaded, services: Arc<Services>, need
 
 fn merged(old: &Config, new: &Config) -> Config {
     let mut config = old.clone();
+    config.upstreams = new.upstreams.clone();
     config.services = new.services.clone();
     config.limits.rst_per_second = new.limits.rst_per_second;
     config.limits.icmp_per_second = new.limits.icmp_per_second;
@@ -181,7 +188,7 @@ mod tests {
             format!("workers: [1]\nports: [{port}]\n{more}")
         };
         let old = parse("t", &text("", 1500)).unwrap();
-        let more = "services: [{name: s, match: {}, action: drop}]\nlog: {level: debug, format: json}\n\
+        let more = "upstreams: [{name: u, servers: [{address: \"10.0.0.9:80\"}]}]\nservices: [{name: s, match: {}, action: drop}]\nlog: {level: debug, format: json}\n\
                     shutdown: {drain: 1s}\nlimits: {rst_per_second: 1, icmp_per_second: 1, \
                     challenge_acks_per_second: 1, flows: 100}\n";
         let new = parse("t", &text(more, 1400)).unwrap();
@@ -201,13 +208,14 @@ mod tests {
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
         let text = "workers: [1]\nports: [{name: a, device: net_null0, addresses: [10.0.0.1/24]}]\n";
         let loaded = parse("t", text).unwrap();
-        let services = Arc::new(plan::services(&loaded, None).unwrap());
+        let services = Arc::new(plan::services(&loaded, None, &Fixed::default()).unwrap());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut reading = Reading::default();
         let mut attempt = |limit: u64| {
             let (fifo, services, config) = (fifo.clone(), Arc::clone(&services), loaded.config.clone());
-            let attempt =
-                reading.in_time(Duration::from_millis(limit), move || make(&fifo, &services, &config));
+            let attempt = reading.in_time(Duration::from_millis(limit), move || {
+                make(&fifo, &services, &config, &Fixed::default())
+            });
             runtime.block_on(attempt).map(|(loaded, services)| (loaded.config, services.version))
         };
         let said = attempt(50).unwrap_err();

@@ -58,6 +58,7 @@ pub(super) fn start(
     let secret = plan::secret().map_err(|error| {
         Failure::Start(format!("cannot read /dev/urandom: {error}; fix: make /dev available to millrace"))
     })?;
+    let fixed = plan::Fixed::new(&loaded.config, &secret);
     let settings = plan::settings(&loaded, secret).map_err(Failure::Config)?;
     // Before the sockets: without rights they fail as well, and say less about it.
     if let Some(line) = doctor::no_rights(&loaded.config) {
@@ -96,7 +97,7 @@ pub(super) fn start(
         kernel::set_addresses(port).map_err(Failure::Start)?;
     }
     Ok((
-        Rc::new(Daemon::new(dataplane, services, loaded, log, reload_limit, started)),
+        Rc::new(Daemon::new(dataplane, services, fixed, loaded, log, reload_limit, started)),
         Doors { admin, metrics },
     ))
 }

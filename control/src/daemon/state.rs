@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::{listing, reload};
 use crate::config::{Loaded, effective_yaml};
 use crate::log::LogControl;
-use crate::plan::service_list;
+use crate::plan::{Fixed, service_list};
 use crate::protocol::{ConfigView, FlowList, FlowQuery, Refusal, Reloaded};
 use crate::snapshot::{Mempool, NeighbourNumbers, Phase, Port, ReloadNumbers, Snapshot, Source, Worker};
 use crate::tally::Tally;
@@ -37,6 +37,8 @@ pub(super) struct InForce {
 pub(super) struct Daemon {
     pub(super) dataplane: Dataplane,
     pub(super) in_force: RefCell<InForce>,
+    /// What a reload finds as it was at the start.
+    pub(super) fixed: Fixed,
     pub(super) phase: Cell<Phase>,
     pub(super) log: LogControl,
     pub(super) admin: Arc<Tally>,
@@ -55,6 +57,7 @@ impl Daemon {
     pub(super) fn new(
         dataplane: Dataplane,
         services: Arc<Services>,
+        fixed: Fixed,
         loaded: Loaded,
         log: LogControl,
         reload_limit: Duration,
@@ -70,6 +73,7 @@ impl Daemon {
         Self {
             dataplane,
             in_force: RefCell::new(InForce { loaded, services, needs_restart: Vec::new(), reloads }),
+            fixed,
             phase: Cell::new(Phase::Running),
             log,
             admin: Arc::default(),

@@ -4,7 +4,9 @@
 //! is and says where in the file and why.
 
 mod ports;
+mod proxy;
 mod services;
+mod upstreams;
 
 use core::time::Duration;
 use std::fs::File;
@@ -17,10 +19,44 @@ use dataplane::settings::{
     SynCookies as EngineSynCookies,
 };
 
+use siphasher::sip128::SipHasher24;
+
 use crate::config::model::{Config, Congestion, EalLogLevel, Hugepages, IdleMode, SynCookies};
 use crate::config::{Auto, Loaded, Problems, parse_cpu_list};
 
+pub use proxy::Pools;
 pub use services::{MOST_SERVICES, service_list, services};
+pub use upstreams::MOST_SERVERS;
+
+/// What a reload finds as it was at the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fixed {
+    /// Secret of the choice of servers by source address.
+    pub balance: [u8; 16],
+    /// Addresses that are answered for beside the ports' own.
+    pub pools: Pools,
+}
+
+impl Fixed {
+    /// For a start with this configuration and the secret that goes into [`settings`].
+    #[must_use]
+    pub fn new(config: &Config, secret: &[u8; 32]) -> Self {
+        Self { balance: derived(secret, "balance"), pools: proxy::pools(config) }
+    }
+}
+
+/// A secret for one purpose from the secret for all. Whoever learns the one does not learn the other.
+fn derived(secret: &[u8; 32], purpose: &str) -> [u8; 16] {
+    let mut key = [0; 16];
+    key.copy_from_slice(&secret[..16]);
+    let text = [&secret[16..], purpose.as_bytes()].concat();
+    SipHasher24::new_with_key(&key).hash(&text).as_bytes()
+}
+
+/// The share of each worker of something all workers have together; together they may have a little more.
+fn share(all: u32, workers: usize) -> u32 {
+    all.div_ceil(u32::try_from(workers.max(1)).unwrap_or(u32::MAX))
+}
 
 /// Everything to start the data plane with. `secret` is 32 random bytes, see [`secret`].
 ///
@@ -29,8 +65,10 @@ pub use services::{MOST_SERVICES, service_list, services};
 pub fn settings(loaded: &Loaded, secret: [u8; 32]) -> Result<Settings, Problems> {
     let config = &loaded.config;
     let mut problems = Vec::new();
-    let ports = ports::ports(loaded, &mut problems);
-    let services = match services(loaded, None) {
+    let mut ports = ports::ports(loaded, &mut problems);
+    let fixed = Fixed::new(config, &secret);
+    proxy::answer_for(&fixed.pools, &mut ports);
+    let services = match services(loaded, None, &fixed) {
         Ok(services) => services,
         Err(Problems(more)) => {
             problems.extend(more);
@@ -55,7 +93,12 @@ pub fn settings(loaded: &Loaded, secret: [u8; 32]) -> Result<Settings, Problems>
         neighbours: config.limits.neighbours as usize,
         fragments: config.limits.fragments as usize,
         fragment_timeout: config.limits.fragment_timeout,
-        proxy: ProxyLimits::default(),
+        proxy: ProxyLimits {
+            sessions: config.proxy.sessions as usize,
+            source_ports: config.proxy.source_ports.first..=config.proxy.source_ports.last,
+            endpoints: config.proxy.endpoints as usize,
+            secret: derived(&secret, "source ports"),
+        },
         steering_ring: config.limits.steering_ring,
         tcp_buffer_size: usize::try_from(config.tcp.buffer_size.bytes()).unwrap_or(usize::MAX),
         tcp_idle_timeout: config.tcp.idle_timeout,
@@ -70,9 +113,9 @@ pub fn settings(loaded: &Loaded, secret: [u8; 32]) -> Result<Settings, Problems>
         tcp_min_mss: config.tcp.min_mss,
         tcp_path_mtu_discovery: config.tcp.path_mtu_discovery,
         tcp_min_path_mtu: config.tcp.min_path_mtu,
-        tcp_keepalive: None,
-        tcp_keepalive_interval: Duration::from_secs(15),
-        tcp_keepalive_probes: 4,
+        tcp_keepalive: (!config.tcp.keepalive.is_zero()).then_some(config.tcp.keepalive),
+        tcp_keepalive_interval: config.tcp.keepalive_interval,
+        tcp_keepalive_probes: u8::try_from(config.tcp.keepalive_probes).unwrap_or(u8::MAX),
         tcp_direct: config.tcp.direct,
         tcp_sleep_after: (!config.tcp.sleep_after.is_zero()).then_some(config.tcp.sleep_after),
         syn_cookies: match config.tcp.syn_cookies {

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use dataplane::application::{Application, Body, HttpSpec, Spec};
 use dataplane::policy::{Action, Policy, Rule};
 use dataplane::prefix::Prefix;
-use dataplane::proxy::Upstreams;
+use dataplane::proxy::ProxySpec;
 use dataplane::settings::{Service, Services};
 use l3l4::{Addr, Protocol};
 
+use super::proxy::{self, Setting};
+use super::{Fixed, upstreams};
 use crate::config::model::{
     Action as Wanted, Application as Answers, Config, Http, Match, Port, Protocol as Transport,
 };
@@ -27,14 +29,28 @@ pub const MOST_SERVICES: usize = 65_000;
 /// the version is 1.
 ///
 /// # Errors
-/// An application that cannot be built, at its service's place; a port that is not running; too many different names.
-pub fn services(loaded: &Loaded, running: Option<(&Services, &Config)>) -> Result<Services, Problems> {
-    let ports = &running.map_or(&loaded.config, |(_, config)| config).ports;
+/// An application that cannot be built, at its service's place; a port that is not running; an address that only a
+/// restart would make ours; too many different names.
+pub fn services(
+    loaded: &Loaded,
+    running: Option<(&Services, &Config)>,
+    fixed: &Fixed,
+) -> Result<Services, Problems> {
+    let Config { ports, workers, .. } = running.map_or(&loaded.config, |(_, config)| config);
     let running = running.map(|(services, _)| services);
     let mut list: Vec<Service> = running.map(|running| running.services.clone()).unwrap_or_default();
     let mut numbers: HashMap<String, u16> =
         (0..).zip(&list).map(|(number, service)| (service.name.clone(), number)).collect();
     let (mut rules, mut problems) = (Vec::new(), Vec::new());
+    let upstreams = upstreams::upstreams(
+        loaded,
+        running.map(|running| &running.upstreams),
+        fixed.balance,
+        workers.cpus.len(),
+        &mut problems,
+    );
+    let setting =
+        Setting { loaded, ports, pools: &fixed.pools, upstreams: &upstreams, workers: workers.cpus.len() };
     for (index, wanted) in loaded.config.services.iter().enumerate() {
         let mut report = |key: &str, what: String, instead: String| {
             problems.push(loaded.problem(&format!("services[{index}]{key}"), Wrong::new(what, instead)));
@@ -51,6 +67,13 @@ pub fn services(loaded: &Loaded, running: Option<(&Services, &Config)>) -> Resul
                     _ => ".application",
                 };
                 report(key, what.to_owned(), instead.to_owned());
+                None
+            }
+        };
+        let proxy = match wanted.proxy.as_ref().map(|proxy| proxy::proxy(&setting, proxy)).transpose() {
+            Ok(proxy) => proxy.map(Arc::new),
+            Err((key, wrong)) => {
+                report(&format!(".proxy{key}"), wrong.what, wrong.instead);
                 None
             }
         };
@@ -71,11 +94,13 @@ pub fn services(loaded: &Loaded, running: Option<(&Services, &Config)>) -> Resul
         };
         let action = match wanted.action {
             Wanted::Terminate => Action::Terminate { application: number },
+            Wanted::Proxy => Action::Proxy { hold: holds(proxy.as_deref()) },
             Wanted::Reject => Action::Reject,
             Wanted::Drop => Action::Drop,
         };
         if let Some(service) = list.get_mut(usize::from(number)) {
             service.application = application;
+            service.proxy = proxy;
         }
         match matches(ports, &wanted.matches) {
             Ok(fits) => rules.extend(fits.into_iter().map(|rule| Rule { service: number, action, ..rule })),
@@ -94,7 +119,7 @@ pub fn services(loaded: &Loaded, running: Option<(&Services, &Config)>) -> Resul
         return Err(Problems(problems));
     }
     let version = running.map_or(1, |running| running.version + 1);
-    Ok(Services { version, policy: Policy::new(rules), services: list, upstreams: Upstreams::default() })
+    Ok(Services { version, policy: Policy::new(rules), services: list, upstreams })
 }
 
 /// The services as they are shown: by number, with their place in the configuration in force.
@@ -106,6 +131,7 @@ pub fn service_list(config: &Config, services: &Services) -> Vec<snapshot::Servi
         let order = order.get(service.name.as_str()).copied();
         let action = order.and_then(|order| config.services.get(order)).map(|wanted| match wanted.action {
             Wanted::Terminate => "terminate",
+            Wanted::Proxy => "proxy",
             Wanted::Reject => "reject",
             Wanted::Drop => "drop",
         });
@@ -117,6 +143,11 @@ pub fn service_list(config: &Config, services: &Services) -> Vec<snapshot::Servi
         }
     });
     shown.collect()
+}
+
+/// Whether a client's SYN has to wait for the upstream.
+fn holds(proxy: Option<&ProxySpec>) -> bool {
+    proxy.is_some_and(|proxy| proxy.wait_for_upstream)
 }
 
 fn build(wanted: &Answers) -> Result<Arc<dyn Application>, dataplane::application::BuildError> {

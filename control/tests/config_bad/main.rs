@@ -8,6 +8,7 @@ mod addresses;
 mod files;
 mod machine;
 mod ports;
+mod proxy;
 mod resources;
 mod services;
 mod start;
@@ -63,16 +64,20 @@ fn problems(text: &str) -> Vec<Problem> {
 
 /// Tries cases: each is reported once, at its place, with its remedy.
 fn try_all(cases: &[Case]) {
+    try_all_of(GOOD, cases);
+}
+
+fn try_all_of(good: &str, cases: &[Case]) {
     for (from, to, path, what, instead) in cases {
-        assert_eq!(GOOD.matches(from).count().min(1), 1, "{from:?} is not in the good configuration");
+        assert_eq!(good.matches(from).count().min(1), 1, "{from:?} is not in the good configuration");
         // A missing key has no place of its own; its mapping's start is where it belongs.
         let (text, line, column) = match *path {
-            "workers" if to.is_empty() || *to == "§" => (GOOD.replacen(from, "", 1), 2, 1),
+            "workers" if to.is_empty() || *to == "§" => (good.replacen(from, "", 1), 2, 1),
             "eal.memory_mb" if !to.contains('§') => {
-                let (line, column) = (3, GOOD.lines().nth(2).unwrap().find("512").unwrap() + 1);
-                (GOOD.replacen(from, to, 1), line, column)
+                let (line, column) = (3, good.lines().nth(2).unwrap().find("512").unwrap() + 1);
+                (good.replacen(from, to, 1), line, column)
             }
-            _ => unmark(&GOOD.replacen(from, to, 1)),
+            _ => unmark(&good.replacen(from, to, 1)),
         };
         let found = problems(&text);
         let shown: Vec<_> = found.iter().map(ToString::to_string).collect();

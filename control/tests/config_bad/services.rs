@@ -35,10 +35,10 @@ const CASES: &[Case] = &[
     ("protocol: tcp", "protocol: §udp", "services[0].match.protocol", "HTTP is not spoken over UDP", "tcp"),
     (
         "action: terminate\n    application: echo",
-        "action: §proxy",
+        "action: §forward",
         "services[1].action",
         "not supported in this version",
-        "use terminate, reject or drop",
+        "use terminate, proxy, reject or drop",
     ),
     (
         "action: terminate\n    application: echo",

@@ -6,18 +6,22 @@
 mod application;
 mod operate;
 mod port;
+mod proxy;
 mod resources;
 mod service;
 mod start;
 mod transport;
+mod upstream;
 
 pub use application::{Application, Http};
 pub use operate::{Admin, Log, LogFormat, LogLevel, Metrics, Shutdown};
 pub use port::{Device, Offloads, Port, Steering, Toggle, Vdev, Vlan};
+pub use proxy::{Proxy, ProxySource, SendProxy, ServiceProxy};
 pub use resources::{Idle, IdleMode, Limits, Mempool};
 pub use service::{Action, Match, Protocol, Service};
 pub use start::{Eal, EalLogLevel, Hugepages, Workers};
 pub use transport::{Congestion, SynCookies, Tcp, Udp};
+pub use upstream::{Balance, Eject, HealthCheck, HttpCheck, Server, Upstream};
 
 use super::section::section;
 use super::spec::{default, required};
@@ -33,13 +37,17 @@ section! {
         "mempool" mempool: Mempool = default(Mempool::placeholder());
         /// The ports packets come and go through.
         "ports" ports: Vec<Port> = required("[{name: lan, device: \"net_tap0,iface=mill0\", addresses: [10.64.0.2/24]}]").items(1..=64);
+        /// Groups of servers that services with the action `proxy` connect to.
+        "upstreams" upstreams: Vec<Upstream> = default(Vec::new()).items(0..=256).live();
         /// What is done with a flow. The first service whose match fits decides.
         "services" services: Vec<Service> = default(Vec::new()).items(0..=4096).live();
         /// Bounds of everything that grows.
         "limits" limits: Limits = default(Limits::placeholder());
-        /// TCP of terminated flows.
+        /// Bounds of proxying.
+        "proxy" proxy: Proxy = default(Proxy::placeholder());
+        /// TCP of flows that end here, those to upstreams among them.
         "tcp" tcp: Tcp = default(Tcp::placeholder());
-        /// UDP of terminated flows.
+        /// UDP of flows that end here, those to upstreams among them.
         "udp" udp: Udp = default(Udp::placeholder());
         /// What a worker does when there are no packets.
         "idle" idle: Idle = default(Idle::placeholder());

@@ -1,8 +1,10 @@
 //! Services: which flows, and what is done with them.
 //!
-//! Invariant: a checked service has an application exactly when its action is `terminate`.
+//! Invariant: a checked service has an application exactly when its action is `terminate`, and says how it proxies
+//! exactly when it is `proxy`.
 
 use super::application::Application;
+use super::proxy::ServiceProxy;
 use crate::config::section::{choice, section};
 use crate::config::spec::{default, required};
 use crate::config::{PortRange, Prefix};
@@ -12,12 +14,14 @@ choice! {
     pub enum Action {
         /// An application answers.
         Terminate = "terminate",
+        /// Joined with a flow that Millrace opens to a server.
+        Proxy = "proxy",
         /// Refused: TCP gets a reset, UDP an ICMP error.
         Reject = "reject",
         /// Ignored.
         Drop = "drop",
     }
-    refuse ["proxy", "host", "monitor", "forward", "punt"] "use terminate, reject or drop"
+    refuse ["host", "monitor", "forward", "punt"] "use terminate, proxy, reject or drop"
 }
 
 choice! {
@@ -56,8 +60,10 @@ section! {
         /// Which flows.
         "match" matches: Match = required("{protocol: tcp, port: 80}");
         /// What is done with them.
-        "action" action: Action = required("terminate");
+        "action" action: Action = required("terminate").shown("proxy");
         /// What answers. Only with `terminate`.
-        "application" application: Option<Application> = default(None).example("echo");
+        "application" application: Option<Application> = default(None).example("echo").alternative();
+        /// How it is proxied. Only with `proxy`.
+        "proxy" proxy: Option<ServiceProxy> = default(None).example("{upstream: web}");
     }
 }

@@ -1,4 +1,4 @@
-//! TCP and UDP of terminated flows.
+//! TCP and UDP of flows that end here.
 //!
 //! Invariant: changed values apply to flows opened after a restart; a live flow keeps what it was opened with.
 
@@ -35,7 +35,7 @@ choice! {
 }
 
 section! {
-    /// TCP of terminated flows.
+    /// TCP of flows that end here.
     pub struct Tcp {
         /// Receive buffer and send buffer of a flow, each.
         "buffer_size" buffer_size: Size = default(Size::from_bytes(kib(64))).range(kib(2)..=mib(16));
@@ -51,6 +51,12 @@ section! {
         "direct" direct: bool = default(true);
         /// An established flow on a stack with nothing under way gives it up, buffers included, after this time without a packet; 0 s for never.
         "sleep_after" sleep_after: Duration = default(Duration::from_secs(5)).range(seconds(0)..=seconds(86_400));
+        /// An idle flow is probed after this time without a packet (RFC 9293, 3.8.4), so that a peer that is gone is noticed and devices on the way remember the flow; 0 s for never.
+        "keepalive" keepalive: Duration = default(Duration::ZERO).range(seconds(0)..=seconds(86_400));
+        /// From one such probe to the next.
+        "keepalive_interval" keepalive_interval: Duration = default(Duration::from_secs(15)).range(seconds(1)..=seconds(3600));
+        /// How many of them may go unanswered before the flow is closed.
+        "keepalive_probes" keepalive_probes: u16 = default(4).range(1..=100);
         /// Sent data that stays unacknowledged this long aborts the flow (RFC 9293, 3.8.3).
         "user_timeout" user_timeout: Duration = default(Duration::from_secs(120)).range(seconds(1)..=seconds(86_400));
         /// While something waits for a peer, it has to take `slow_reader_bytes` of it, or all, within each such time, else the flow is aborted (`slow_reader`); 0 s for never, as RFC 9293 has it (MUST-37). A peer that says nothing at all is a matter of `user_timeout`.
@@ -71,7 +77,7 @@ section! {
         "min_path_mtu" min_path_mtu: u16 = default(552).range(296..=1280);
     }
 
-    /// UDP of terminated flows.
+    /// UDP of flows that end here.
     pub struct Udp {
         /// A flow without a packet is forgotten after this time.
         "idle_timeout" idle_timeout: Duration = default(Duration::from_secs(300)).range(seconds(1)..=seconds(86_400));

@@ -6,10 +6,12 @@
 mod http;
 mod operate;
 mod ports;
+mod proxy;
 mod resources;
 mod services;
 mod start;
 mod subnets;
+mod upstreams;
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -45,6 +47,7 @@ pub(crate) fn validate(
     start::check(&mut checker);
     ports::check(&mut checker);
     subnets::check(&mut checker);
+    upstreams::check(&mut checker);
     services::check(&mut checker);
     resources::check(&mut checker);
     operate::check(&mut checker);

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::{Checker, http, ports};
+use super::{Checker, http, ports, proxy};
 use crate::config::decoder::nearest;
 use crate::config::model::{Action, Application, Match, Protocol, Service};
 use crate::config::{PortRange, Prefix};
@@ -67,13 +67,14 @@ fn action(checker: &mut Checker<'_>, path: &str, service: &Service) {
     if !checker.usable(&at_action) || !checker.usable(&at_application) {
         return;
     }
+    proxy::check(checker, path, service);
     match (service.action, &service.application) {
         (Action::Terminate, None) => checker.error(
             &at_action,
             "`terminate` needs an application to answer",
             "add `application: echo` (or discard, chargen, `{http: {...}}`), or write `action: drop`",
         ),
-        (Action::Drop | Action::Reject, Some(_)) => checker.error(
+        (Action::Proxy | Action::Drop | Action::Reject, Some(_)) => checker.error(
             &at_application,
             format!("an application never sees a flow whose action is `{}`", service.action),
             "remove `application`, or write `action: terminate`",

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use super::Checker;
 use crate::config::model::Port;
-use crate::config::{InterfaceAddress, Prefix};
+use crate::config::{InterfaceAddress, Prefix, reach};
 
 /// One place addresses can be at: a port's untagged side or one of its VLANs.
 struct Side<'a> {
@@ -91,24 +91,44 @@ fn mtu(checker: &mut Checker<'_>, path: &str, port: &Port) {
 fn unusable(own: &InterfaceAddress) -> Option<(String, String)> {
     let address = own.address;
     let example = if address.is_ipv4() { "10.64.0.2/24" } else { "fd00:64::2/64" };
+    let kind = match special(address) {
+        Some(kind) => kind,
+        None if own.length == 0 => {
+            return Some((
+                format!("`{own}` makes every address local"),
+                format!("write the subnet's length, for example `{example}`"),
+            ));
+        }
+        None => return edge(own),
+    };
+    Some((
+        format!("`{address}` is {kind}"),
+        format!("write an address of the subnet, for example `{example}`"),
+    ))
+}
+
+/// What an address is that no station can have.
+pub(super) fn special(address: IpAddr) -> Option<&'static str> {
     let kind = match address {
         _ if address.is_unspecified() => "the unspecified address",
         _ if address.is_multicast() => "a multicast address",
         _ if address.is_loopback() => "a loopback address",
         IpAddr::V4(v4) if v4.octets()[0] == 0 || v4.octets()[0] >= 240 => "a reserved address",
         IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => "an IPv4-mapped address",
-        _ if own.length == 0 => {
-            return Some((
-                format!("`{own}` makes every address local"),
-                format!("write the subnet's length, for example `{example}`"),
-            ));
-        }
-        _ => return edge(own),
+        _ => return None,
     };
-    Some((
-        format!("`{address}` is {kind}"),
-        format!("write an address of the subnet, for example `{example}`"),
-    ))
+    Some(kind)
+}
+
+/// What an address is that no station of the ports' subnets can have.
+pub(super) fn no_host(ports: &[Port], address: IpAddr) -> Option<String> {
+    if let Some(kind) = special(address) {
+        return Some(format!("`{address}` is {kind}"));
+    }
+    let own = reach::networks(ports).flat_map(|network| network.addresses);
+    let mut subnets = own.filter(|own| own.network().contains(address));
+    let (what, _) = subnets.find_map(|own| edge(&InterfaceAddress { address, length: own.length }))?;
+    Some(what)
 }
 
 /// The first and the last address of a subnet are not a host's. Of a /31 (RFC 3021) and a /127 (RFC 6164) both are.
