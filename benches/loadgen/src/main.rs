@@ -23,6 +23,7 @@ mod search;
 mod setup;
 mod tally;
 mod template;
+mod upstream;
 mod wire;
 
 use args::Args;
