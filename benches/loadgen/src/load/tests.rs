@@ -56,12 +56,7 @@ fn run(pool: &Mempool, link: impl Link, load: &mut impl Load, rate: f64, interva
 }
 
 /// Loads a link for so many milliseconds, and lets what is under way end.
-pub(crate) fn run_on(
-    rig: &mut Rig<impl Link>,
-    load: &mut impl Load,
-    rate: f64,
-    interval: u64,
-) -> Counts {
+pub(crate) fn run_on(rig: &mut Rig<impl Link>, load: &mut impl Load, rate: f64, interval: u64) -> Counts {
     assert!(rig.until(load, Duration::from_secs(10), |load| load.ready()));
     let outcome = rig.measure(load, rate, times(interval));
     rig.until(load, Duration::from_secs(10), |load| load.outstanding() == 0);

@@ -34,7 +34,7 @@ const MOST_ANSWERS: usize = 4;
 const ISN_STEP: u32 = 64 * 1024;
 
 /// What the servers counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Counts {
     /// Connections taken (or, of datagrams, echoes), by server.
     pub(crate) taken: [u64; SERVERS as usize],

@@ -45,7 +45,10 @@ pub(super) enum Step {
     /// A SYN: a new connection, whatever was here.
     New,
     /// In order: its payload is new, some of ours may be acknowledged, and the peer may be done.
-    Progress { acked: bool, finished: bool },
+    Progress {
+        acked: bool,
+        finished: bool,
+    },
     /// Out of order or seen before.
     Repeat,
     /// The last ACK, or a reset: the place is free.

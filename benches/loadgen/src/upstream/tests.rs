@@ -1,10 +1,10 @@
 //! Clients against servers, with nothing but other addresses between them: also over a link that loses packets and with
 //! requests that are wrong.
 
-use super::{Counts, Play, SERVERS, Servers, Shortcut};
+use super::{Counts, Play, Servers, Shortcut};
 use crate::link::Link;
 use crate::load::tests::{Lossy, run_on};
-use crate::load::{Datagrams, Load, Plan, Script, Table, Tcp};
+use crate::load::{Datagrams, Plan, Script, Table, Tcp};
 use crate::outbox::Outbox;
 use crate::run::Rig;
 use crate::wire;
