@@ -2,13 +2,16 @@
 //!
 //! Invariant: a number that was not measured is absent, never zero.
 
+mod table;
+
+pub(crate) use table::{percent, short, table};
+
 use crate::detail::Detail;
 use crate::run::Outcome;
 use crate::scenario::{Scenario, Try, Watched};
 use crate::wire::MSS;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use Operations::{Counted, Done, Segments};
 
@@ -205,99 +208,6 @@ fn bound(server: f64, client: f64) -> &'static str {
     }
 }
 
-/// A number with a thousands mark, three digits that count.
-pub(crate) fn short(value: f64) -> String {
-    match value {
-        v if v >= 1e6 => format!("{:.2} M", v / 1e6),
-        v if v >= 1e4 => format!("{:.1} k", v / 1e3),
-        v if v >= 100.0 => format!("{v:.0}"),
-        v => format!("{v:.2}"),
-    }
-}
-
-pub(crate) fn percent(share: f64) -> String {
-    format!("{:.0}%", share * 100.0)
-}
-
-/// The table.
-pub(crate) fn table(rows: &[Row]) -> String {
-    let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "{:<17} {:>9} {:<16} {:>9} {:>7} {:>9} {:>8} {:>7} {:>7} {:>7} {:>9} {:>9} {:>7} {:>8} {:>8} {:>6}",
-        "scenario",
-        "held",
-        "unit",
-        "saturated",
-        "failed",
-        "cycles/op",
-        "pkts/op",
-        "server",
-        "client",
-        "bound",
-        "alone",
-        "cpu lost",
-        "wrong",
-        "nginx",
-        "haproxy",
-        "ratio"
-    );
-    let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".into());
-    for row in rows {
-        let _ = writeln!(
-            text,
-            "{:<17} {:>9} {:<16} {:>9} {:>7} {:>9} {:>8} {:>7} {:>7} {:>7} {:>9} {:>9} {:>7} {:>8} {:>8} {:>6}",
-            row.scenario,
-            short(row.value),
-            row.unit,
-            short(row.saturated),
-            format!("{:.3}%", row.failures * 100.0),
-            or_dash(row.cost.map(|cost| format!("{:.0}", cost.cycles))),
-            or_dash(row.cost.map(|cost| format!("{:.2}", cost.packets))),
-            percent(row.server_busy),
-            percent(row.client_busy),
-            row.bound,
-            or_dash(row.alone.map(short)),
-            percent(row.cpu_lost),
-            row.wrong,
-            or_dash(row.nginx.map(short)),
-            or_dash(row.haproxy.map(short)),
-            or_dash(row.ratio.map(|ratio| format!("{ratio:.1}x"))),
-        );
-    }
-    let _ = writeln!(
-        text,
-        "\n{:<17} {:>6} {:>10} {:>10} {:>10}  microseconds from the intended time",
-        "latency", "load", "p50", "p99", "p99.9"
-    );
-    for row in rows {
-        for latency in &row.latency {
-            let _ = writeln!(
-                text,
-                "{:<17} {:>6} {:>10.1} {:>10.1} {:>10.1}",
-                row.scenario,
-                percent(latency.share),
-                latency.p50_us,
-                latency.p99_us,
-                latency.p999_us
-            );
-        }
-    }
-    let mut begun = false;
-    for (row, share) in rows.iter().filter_map(|row| row.share.as_ref().map(|share| (row, share))) {
-        if !begun {
-            let _ = writeln!(text);
-            begun = true;
-        }
-        let (name, mine, whole) = (row.scenario, short(row.value), short(share.value));
-        let _ = writeln!(text, "{name:<17} {:>6} of {} ({mine} of {whole})", percent(share.share), share.of);
-    }
-    for detail in rows.iter().filter_map(|row| row.detail.as_ref()) {
-        let _ = write!(text, "\n{detail}");
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,8 +221,44 @@ mod tests {
         assert_eq!(bound(0.5, 0.1), "link");
     }
 
+    /// A row with nothing but its value.
+    pub(super) fn row(scenario: Scenario, value: f64) -> Row {
+        Row {
+            scenario: scenario.name(),
+            unit: "x/s",
+            value,
+            saturated: value,
+            failures: 0.0,
+            wrong: 0,
+            bound: "server",
+            server_busy: 1.0,
+            client_busy: 0.5,
+            held_back: 0.0,
+            cpu_lost: 0.0,
+            cost: None,
+            alone: None,
+            latency: Vec::new(),
+            nginx: None,
+            haproxy: None,
+            ratio: None,
+            share: None,
+            detail: None,
+        }
+    }
+
     #[test]
-    fn numbers_are_short() {
-        assert_eq!([0.5, 123.4, 12_345.0, 2_345_678.0].map(short), ["0.50", "123", "12.3 k", "2.35 M"]);
+    fn the_proxy_is_compared_with_a_proxy_and_with_what_it_is_not() {
+        let scenarios = [Scenario::Requests, Scenario::ProxyRequests, Scenario::ProxySend];
+        let mut rows = [row(scenarios[0], 4e6), row(scenarios[1], 1e6), row(scenarios[2], 5.0)];
+        let yardstick = BTreeMap::from([("requests".into(), 1e5), ("proxy-requests".into(), 5e4)]);
+        for (row, scenario) in rows.iter_mut().zip(scenarios) {
+            row.compare(scenario, &yardstick);
+        }
+        share(&mut rows, &scenarios);
+        assert_eq!((rows[0].nginx, rows[0].haproxy, rows[0].ratio), (Some(1e5), None, Some(40.0)));
+        assert_eq!((rows[1].nginx, rows[1].haproxy, rows[1].ratio), (None, Some(5e4), Some(20.0)));
+        assert_eq!((rows[2].haproxy, rows[2].ratio), (None, None));
+        assert!(rows[1].share.is_some_and(|share| (share.of, share.share) == ("requests", 0.25)));
+        assert!(rows[0].share.is_none() && rows[2].share.is_none(), "send was not run");
     }
 }
