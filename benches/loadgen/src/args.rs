@@ -4,6 +4,7 @@
 
 use crate::daemon::Options;
 use crate::scenario::{Effort, LIVE_OF_MILLION, Scenario};
+use clap::ValueEnum;
 use std::io;
 use std::path::PathBuf;
 
@@ -23,9 +24,9 @@ pub(crate) struct Args {
     /// One short sample of each scenario.
     #[arg(long)]
     quick: bool,
-    /// Run only this one; can be given several times.
-    #[arg(long, value_enum)]
-    pub(crate) scenario: Vec<Scenario>,
+    /// Run only this one, or `proxy` for all of the proxy's and what they are compared with; can be given several times.
+    #[arg(long, value_name = "SCENARIO", value_parser = wanted)]
+    scenario: Vec<Wanted>,
     /// Write the numbers here.
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
@@ -53,11 +54,66 @@ pub(crate) struct Args {
         default_value = "net_memif0,role=client,socket={}/link.sock,socket-abstract=no,rsize=8,bsize=2112"
     )]
     client_device: String,
+    /// Virtual device of the appliance's upstream side, for the proxy's scenarios.
+    #[arg(
+        long,
+        default_value = "net_memif1,role=server,socket={}/upstream.sock,socket-abstract=no,rsize=8,bsize=2112"
+    )]
+    upstream_server_device: String,
+    /// Virtual device of the generator there.
+    #[arg(
+        long,
+        default_value = "net_memif1,role=client,socket={}/upstream.sock,socket-abstract=no,rsize=8,bsize=2112"
+    )]
+    upstream_client_device: String,
+}
+
+/// One word on the command line.
+#[derive(Debug, Clone)]
+enum Wanted {
+    One(Scenario),
+    Proxy,
+}
+
+fn wanted(word: &str) -> Result<Wanted, String> {
+    if word == "proxy" {
+        return Ok(Wanted::Proxy);
+    }
+    Scenario::from_str(word, false).map(Wanted::One).map_err(|_| {
+        let names: Vec<_> = Scenario::value_variants().iter().map(|scenario| scenario.name()).collect();
+        format!("there are {} and proxy", names.join(", "))
+    })
 }
 
 impl Args {
     pub(crate) fn effort(&self) -> Effort {
         if self.quick { Effort::quick() } else { Effort::full() }
+    }
+
+    /// The scenarios to run, in their order.
+    pub(crate) fn scenarios(&self) -> Vec<Scenario> {
+        let mut scenarios = Vec::new();
+        for word in &self.scenario {
+            match word {
+                Wanted::One(scenario) => scenarios.push(*scenario),
+                Wanted::Proxy => scenarios.extend(Scenario::PROXY),
+            }
+        }
+        if scenarios.is_empty() {
+            scenarios.extend(Scenario::ALL);
+        }
+        scenarios.sort_unstable();
+        scenarios.dedup();
+        scenarios
+    }
+
+    /// Whether there has to be an upstream side.
+    pub(crate) fn has_proxy(&self) -> bool {
+        self.scenarios().iter().any(|scenario| scenario.terminated().is_some())
+    }
+
+    pub(crate) fn upstream_device(&self) -> io::Result<Option<String>> {
+        self.has_proxy().then(|| self.place(&self.upstream_client_device)).transpose()
     }
 
     pub(crate) fn client_device(&self) -> io::Result<String> {
@@ -72,7 +128,8 @@ impl Args {
             hugepages: self.hugepages,
             directory: self.directory.canonicalize()?,
             device: self.place(&self.server_device)?,
-            live: if self.scenario == [Scenario::Million] { LIVE_OF_MILLION } else { 65_536 },
+            back: self.has_proxy().then(|| self.place(&self.upstream_server_device)).transpose()?,
+            live: if self.scenarios() == [Scenario::Million] { LIVE_OF_MILLION } else { 65_536 },
         })
     }
 
@@ -92,5 +149,20 @@ mod tests {
             Args::parse_from(["millrace-load", "--directory", "/", "--client-device", "net_x,path={}a"]);
         assert_eq!(args.client_device().unwrap(), "net_x,path=/a");
         assert!(args.daemon().unwrap().device.contains("role=server,socket=//link.sock"));
+        assert_eq!((args.upstream_device().unwrap(), args.daemon().unwrap().back), (None, None));
+        assert_eq!(args.scenarios(), Scenario::ALL);
+    }
+
+    #[test]
+    fn the_proxys_scenarios_come_with_what_they_are_compared_with() {
+        let args = Args::parse_from(["millrace-load", "--scenario", "proxy", "--scenario", "requests"]);
+        assert_eq!(args.scenarios(), Scenario::PROXY);
+        assert!(args.upstream_device().unwrap().unwrap().contains("net_memif1,role=client"));
+        for scenario in Scenario::value_variants() {
+            let args = Args::parse_from(["millrace-load", "--scenario", scenario.name()]);
+            assert_eq!(args.scenarios(), [*scenario]);
+            assert_eq!(args.has_proxy(), scenario.name().starts_with("proxy-"));
+        }
+        assert!(Args::try_parse_from(["millrace-load", "--scenario", "nothing"]).is_err());
     }
 }

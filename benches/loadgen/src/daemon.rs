@@ -3,9 +3,10 @@
 //! Invariant: the process ends with this one: the kernel is told to stop it when its parent is gone.
 
 use crate::metrics::Metrics;
+use crate::{upstream, wire};
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -17,6 +18,10 @@ pub(crate) mod port {
     pub(crate) const DISCARD: u16 = 9;
     pub(crate) const CHARGEN: u16 = 19;
     pub(crate) const HTTP: u16 = 80;
+    /// Joined to servers, of HTTP, endless answers and datagrams.
+    pub(crate) const PROXY_HTTP: u16 = 81;
+    pub(crate) const PROXY_BULK: u16 = 82;
+    pub(crate) const PROXY_ECHO: u16 = 83;
     /// No service.
     pub(crate) const NOBODY: u16 = 9999;
 }
@@ -37,6 +42,8 @@ pub(crate) struct Options {
     pub(crate) directory: PathBuf,
     /// The virtual device.
     pub(crate) device: String,
+    /// That of the upstream side, for the proxy's scenarios.
+    pub(crate) back: Option<String>,
     /// Connections that may have a stack at a time (`limits.live`).
     pub(crate) live: u32,
 }
@@ -50,9 +57,10 @@ pub(crate) struct Daemon {
 
 /// The configuration of the run.
 fn configuration(options: &Options) -> String {
-    let Options { cpu, listen, hugepages, directory, device, live, .. } = options;
+    let Options { cpu, listen, hugepages, directory, device, back, live, .. } = options;
+    let (back_port, back_services) = back.as_deref().map(upstream_side).unwrap_or_default();
     let directory = directory.display();
-    let mac = crate::wire::SERVER_MAC.map(|byte| format!("{byte:02x}")).join(":");
+    let mac = mac(crate::wire::SERVER_MAC);
     format!(
         "workers: [{cpu}]
 eal: {{hugepages: {hugepages}, memory_mb: 512, file_prefix: millrace-bench}}
@@ -63,12 +71,12 @@ ports:
     mac: \"{mac}\"
     addresses: [10.64.0.1/16]
     offloads: {{checksum: off}}
-services:
+{back_port}services:
   - {{name: web, match: {{protocol: tcp, port: {http}}}, action: terminate, application: {{http: {{body: {BODY:?}}}}}}}
   - {{name: echo, match: {{port: {echo}}}, action: terminate, application: echo}}
   - {{name: discard, match: {{protocol: tcp, port: {discard}}}, action: terminate, application: discard}}
   - {{name: chargen, match: {{protocol: tcp, port: {chargen}}}, action: terminate, application: chargen}}
-limits: {{flows: 1048576, live: {live}, half_open: 65536, half_open_per_source: 0}}
+{back_services}limits: {{flows: 1048576, live: {live}, half_open: 65536, half_open_per_source: 0}}
 idle: {{mode: busy}}
 metrics: {{listen: \"127.0.0.1:{listen}\"}}
 admin: {{socket: {directory}/admin.sock}}
@@ -82,13 +90,57 @@ shutdown: {{drain: 0s}}
     )
 }
 
+fn mac(address: [u8; 6]) -> String {
+    address.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// The port of the upstream side, and the services that are joined to the servers there.
+fn upstream_side(device: &str) -> (String, String) {
+    let mac = mac(wire::BACK_MAC);
+    let sources: Vec<_> = (0..upstream::SOURCES)
+        .map(|n| format!("{}/16", Ipv4Addr::from_bits(upstream::FIRST_SOURCE + n)))
+        .collect();
+    let sources = sources.join(", ");
+    let port = format!(
+        "  - name: upstream
+    device: {device}
+    mac: \"{mac}\"
+    addresses: [{sources}]
+    offloads: {{checksum: off}}
+"
+    );
+    let group = |name: &str, port: u16| {
+        let servers = (0..upstream::SERVERS).map(upstream::server).map(Ipv4Addr::from_bits);
+        let servers: Vec<_> = servers.map(|server| format!("{{address: \"{server}:{port}\"}}")).collect();
+        format!("  - {{name: {name}, balance: round_robin, servers: [{}]}}\n", servers.join(", "))
+    };
+    let service = |group: &str, protocol: &str, port: u16| {
+        format!(
+            "  - {{name: proxy-{group}, match: {{protocol: {protocol}, port: {port}}}, action: proxy, \
+             proxy: {{upstream: {group}, source: own}}}}\n"
+        )
+    };
+    let services = [
+        service("web", "tcp", port::PROXY_HTTP),
+        service("bulk", "tcp", port::PROXY_BULK),
+        service("echo", "udp", port::PROXY_ECHO),
+        "upstreams:\n".into(),
+        group("web", port::HTTP),
+        group("bulk", port::CHARGEN),
+        group("echo", port::ECHO),
+    ];
+    (port, services.concat())
+}
+
 impl Daemon {
     /// Starts the daemon and waits until it serves its metrics.
     pub(crate) fn start(options: &Options) -> io::Result<Self> {
         let file = options.directory.join("millrace.yaml");
         fs::write(&file, configuration(options))?;
-        // A socket that an earlier run left behind would be taken for one in use.
-        let _ = fs::remove_file(options.directory.join("link.sock"));
+        // Sockets that an earlier run left behind would be taken for ones in use.
+        for socket in ["link.sock", "upstream.sock"] {
+            let _ = fs::remove_file(options.directory.join(socket));
+        }
         let log = fs::File::create(options.directory.join("millrace.log"))?;
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "TERM", "--"])
@@ -164,6 +216,36 @@ impl Drop for Daemon {
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = self.child.kill();
             let _ = self.child.wait();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_proxys_scenarios_have_an_upstream_side() {
+        let mut options = Options {
+            program: PathBuf::new(),
+            cpu: 0,
+            listen: 9,
+            hugepages: false,
+            directory: PathBuf::from("/d"),
+            device: "net_memif0".into(),
+            back: None,
+            live: 7,
+        };
+        let plain = configuration(&options);
+        assert!(!plain.contains("upstream") && !plain.contains("proxy"), "{plain}");
+        options.back = Some("net_memif1".into());
+        let text = configuration(&options);
+        for line in [
+            "  - name: upstream\n    device: net_memif1\n    mac: \"02:00:00:00:00:03\"\n    addresses: [10.65.0.1/16, 10.65.0.2/16]\n",
+            "{name: echo, balance: round_robin, servers: [{address: \"10.65.1.0:7\"}, {address: \"10.65.1.1:7\"}, ",
+            "action: proxy, proxy: {upstream: web, source: own}}\n",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
         }
     }
 }

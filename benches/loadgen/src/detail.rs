@@ -4,9 +4,11 @@
 
 mod flood;
 mod million;
+mod proxy;
 
 pub(crate) use flood::{Clients, Flood, Round};
 pub(crate) use million::{Cost, Million};
+pub(crate) use proxy::Proxy;
 
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -18,6 +20,7 @@ use std::fmt;
 pub(crate) enum Detail {
     Flood(Flood),
     Million(Million),
+    Proxy(Proxy),
 }
 
 impl fmt::Display for Detail {
@@ -25,6 +28,7 @@ impl fmt::Display for Detail {
         match self {
             Self::Flood(flood) => flood.fmt(f),
             Self::Million(million) => million.fmt(f),
+            Self::Proxy(proxy) => proxy.fmt(f),
         }
     }
 }

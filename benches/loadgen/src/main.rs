@@ -23,6 +23,7 @@ mod search;
 mod setup;
 mod tally;
 mod template;
+mod upstream;
 mod wire;
 
 use args::Args;
@@ -48,29 +49,27 @@ fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
         Some(path) => serde_json::from_str(&std::fs::read_to_string(path)?)?,
         None => BTreeMap::new(),
     };
-    if args.scenario.len() > 1 && args.scenario.contains(&Scenario::Million) {
+    let wanted = args.scenarios();
+    if wanted.len() > 1 && wanted.contains(&Scenario::Million) {
         return Err("the million scenario needs an appliance nobody has used: run it by itself".into());
     }
     let options = args.daemon()?;
     let daemon = daemon::Daemon::start(&options)
         .map_err(|error| format!("{error}\n{}", daemon::log_tail(&options.directory)))?;
     let rows = setup::with_link(args, &daemon, |bench| {
-        let mut wanted =
-            if args.scenario.is_empty() { Scenario::ALL.to_vec() } else { args.scenario.clone() };
-        wanted.sort_unstable();
-        wanted.dedup();
         let (mut rows, mut failed) = (Vec::<Row>::new(), Vec::new());
         for scenario in &wanted {
             eprintln!("millrace-load: {}", scenario.name());
             // The others are still worth having.
             match bench.run(*scenario) {
                 Ok(mut row) => {
-                    row.compare(&yardstick);
+                    row.compare(*scenario, &yardstick);
                     rows.push(row);
                 }
                 Err(error) => failed.push(format!("{}: {error}", scenario.name())),
             }
         }
+        report::share(&mut rows, &wanted);
         Ok((rows, failed))
     });
     let stopped = daemon.stop();

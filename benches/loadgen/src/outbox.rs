@@ -73,8 +73,25 @@ impl Outbox {
         self.filling.clear();
     }
 
+    /// Queues a packet that came, made into its answer; false when there is no place for it.
     #[inline]
-    fn push(&mut self, write: impl FnOnce(&mut [u8]) -> u16) -> bool {
+    pub(crate) fn pass(&mut self, mbuf: Mbuf) -> bool {
+        let has_room = self.queue.len() < BACKLOG;
+        if has_room {
+            self.queue.push(mbuf);
+        }
+        has_room
+    }
+
+    /// Whether there is place for `n` packets.
+    #[inline]
+    pub(crate) fn takes(&self, n: usize) -> bool {
+        self.queue.len() + n <= BACKLOG
+    }
+
+    /// Queues what `write` writes, of the length it returns; false when there is no place for it.
+    #[inline]
+    pub(crate) fn push(&mut self, write: impl FnOnce(&mut [u8]) -> u16) -> bool {
         if self.queue.len() < BACKLOG
             && let Some(mbuf) = self.written(write)
         {

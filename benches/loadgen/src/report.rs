@@ -2,12 +2,18 @@
 //!
 //! Invariant: a number that was not measured is absent, never zero.
 
+mod table;
+
+pub(crate) use table::{percent, short, table};
+
 use crate::detail::Detail;
 use crate::run::Outcome;
 use crate::scenario::{Scenario, Try, Watched};
+use crate::wire::MSS;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+
+use Operations::{Counted, Done, Segments};
 
 /// Below this share of its time, a side cannot have been the limit.
 const BUSY: f64 = 0.6;
@@ -62,11 +68,36 @@ pub(crate) struct Row {
     /// The kernel's web server, for comparison.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) nginx: Option<f64>,
+    /// The kernel's proxy, for comparison.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) haproxy: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ratio: Option<f64>,
+    /// Of a proxy's scenario: beside what Millrace does by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) share: Option<Share>,
     /// What only this scenario has to say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) detail: Option<Detail>,
+}
+
+/// Who says how many operations there were.
+enum Operations {
+    /// Millrace, by this metric.
+    Counted(&'static str),
+    /// The generator: those done.
+    Done,
+    /// The generator: payload, in full segments.
+    Segments,
+}
+
+/// A proxy's figure beside that of the scenario without one, in which Millrace itself answers.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Share {
+    pub(crate) of: &'static str,
+    /// What that held in this run.
+    pub(crate) value: f64,
+    pub(crate) share: f64,
 }
 
 /// What an operation costs Millrace: time in busy turns, divided.
@@ -82,19 +113,30 @@ pub(crate) struct Cost {
 impl Row {
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn new(scenario: Scenario, value: f64, top: &Try, watched: &Watched, hz: u64) -> Self {
-        let (unit, per, counter) = match scenario {
-            Scenario::Connections => ("connections/s", "connection", "service_http_requests_total"),
-            Scenario::Requests => ("requests/s", "request", "service_http_requests_total"),
-            Scenario::UdpEcho => ("round trips/s", "datagram", "service_udp_received_datagrams_total"),
-            Scenario::Drops => ("packets/s", "packet", "port_rx_packets_total"),
-            Scenario::Send => ("Gbit/s", "segment sent", "port_tx_packets_total"),
-            Scenario::Receive => ("Gbit/s", "segment received", "port_rx_packets_total"),
-            Scenario::Flood => ("connections/s", "packet", "port_rx_packets_total"),
+        let (unit, per, operations) = match scenario {
+            Scenario::Connections => ("connections/s", "connection", Counted("service_http_requests_total")),
+            Scenario::Requests => ("requests/s", "request", Counted("service_http_requests_total")),
+            Scenario::UdpEcho => {
+                ("round trips/s", "datagram", Counted("service_udp_received_datagrams_total"))
+            }
+            Scenario::Drops => ("packets/s", "packet", Counted("port_rx_packets_total")),
+            Scenario::Send => ("Gbit/s", "segment sent", Counted("port_tx_packets_total")),
+            Scenario::Receive => ("Gbit/s", "segment received", Counted("port_rx_packets_total")),
+            Scenario::Flood => ("connections/s", "packet", Counted("port_rx_packets_total")),
+            // It does not look into what it joins.
+            Scenario::ProxyConnections => ("connections/s", "connection", Done),
+            Scenario::ProxyRequests => ("requests/s", "request", Done),
+            Scenario::ProxyUdp => ("round trips/s", "datagram and its echo", Done),
+            Scenario::ProxySend => ("Gbit/s", "full segment", Segments),
             Scenario::Memory | Scenario::Million => {
-                ("bytes/connection", "request", "service_http_requests_total")
+                ("bytes/connection", "request", Counted("service_http_requests_total"))
             }
         };
-        let operations = watched.grown(counter);
+        let operations = match operations {
+            Counted(name) => watched.grown(name),
+            Done => watched.counts.done as f64,
+            Segments => watched.counts.bytes as f64 / f64::from(MSS),
+        };
         let packets = watched.grown("port_rx_packets_total") + watched.grown("port_tx_packets_total");
         let cost = (operations > 0.0).then(|| Cost {
             per,
@@ -119,15 +161,35 @@ impl Row {
             alone: None,
             latency: Vec::new(),
             nginx: None,
+            haproxy: None,
             ratio: None,
+            share: None,
             detail: None,
         }
     }
 
     /// Puts the kernel's figure beside ours.
-    pub(crate) fn compare(&mut self, yardstick: &BTreeMap<String, f64>) {
-        self.nginx = yardstick.get(self.scenario).copied();
-        self.ratio = self.nginx.filter(|nginx| *nginx > 0.0).map(|nginx| self.value / nginx);
+    pub(crate) fn compare(&mut self, scenario: Scenario, yardstick: &BTreeMap<String, f64>) {
+        let kernel = yardstick.get(self.scenario).copied();
+        if scenario.terminated().is_some() {
+            self.haproxy = kernel;
+        } else {
+            self.nginx = kernel;
+        }
+        self.ratio = kernel.filter(|kernel| *kernel > 0.0).map(|kernel| self.value / kernel);
+    }
+}
+
+/// Puts what the proxy's scenarios are compared with beside them, where both were run.
+pub(crate) fn share(rows: &mut [Row], scenarios: &[Scenario]) {
+    for scenario in scenarios {
+        let Some(of) = scenario.terminated().map(Scenario::name) else { continue };
+        let value = |name| rows.iter().find(|row| row.scenario == name).map(|row| row.value);
+        let found = value(of).zip(value(scenario.name())).filter(|(value, _)| *value > 0.0);
+        let share = found.map(|(value, mine)| Share { of, value, share: mine / value });
+        if let Some(row) = rows.iter_mut().find(|row| row.scenario == scenario.name()) {
+            row.share = share;
+        }
     }
 }
 
@@ -146,88 +208,6 @@ fn bound(server: f64, client: f64) -> &'static str {
     }
 }
 
-/// A number with a thousands mark, three digits that count.
-pub(crate) fn short(value: f64) -> String {
-    match value {
-        v if v >= 1e6 => format!("{:.2} M", v / 1e6),
-        v if v >= 1e4 => format!("{:.1} k", v / 1e3),
-        v if v >= 100.0 => format!("{v:.0}"),
-        v => format!("{v:.2}"),
-    }
-}
-
-pub(crate) fn percent(share: f64) -> String {
-    format!("{:.0}%", share * 100.0)
-}
-
-/// The table.
-pub(crate) fn table(rows: &[Row]) -> String {
-    let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "{:<12} {:>9} {:<16} {:>9} {:>7} {:>9} {:>8} {:>7} {:>7} {:>7} {:>9} {:>9} {:>7} {:>8} {:>6}",
-        "scenario",
-        "held",
-        "unit",
-        "saturated",
-        "failed",
-        "cycles/op",
-        "pkts/op",
-        "server",
-        "client",
-        "bound",
-        "alone",
-        "cpu lost",
-        "wrong",
-        "nginx",
-        "ratio"
-    );
-    let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".into());
-    for row in rows {
-        let _ = writeln!(
-            text,
-            "{:<12} {:>9} {:<16} {:>9} {:>7} {:>9} {:>8} {:>7} {:>7} {:>7} {:>9} {:>9} {:>7} {:>8} {:>6}",
-            row.scenario,
-            short(row.value),
-            row.unit,
-            short(row.saturated),
-            format!("{:.3}%", row.failures * 100.0),
-            or_dash(row.cost.map(|cost| format!("{:.0}", cost.cycles))),
-            or_dash(row.cost.map(|cost| format!("{:.2}", cost.packets))),
-            percent(row.server_busy),
-            percent(row.client_busy),
-            row.bound,
-            or_dash(row.alone.map(short)),
-            percent(row.cpu_lost),
-            row.wrong,
-            or_dash(row.nginx.map(short)),
-            or_dash(row.ratio.map(|ratio| format!("{ratio:.1}x"))),
-        );
-    }
-    let _ = writeln!(
-        text,
-        "\n{:<12} {:>6} {:>10} {:>10} {:>10}  microseconds from the intended time",
-        "latency", "load", "p50", "p99", "p99.9"
-    );
-    for row in rows {
-        for latency in &row.latency {
-            let _ = writeln!(
-                text,
-                "{:<12} {:>6} {:>10.1} {:>10.1} {:>10.1}",
-                row.scenario,
-                percent(latency.share),
-                latency.p50_us,
-                latency.p99_us,
-                latency.p999_us
-            );
-        }
-    }
-    for detail in rows.iter().filter_map(|row| row.detail.as_ref()) {
-        let _ = write!(text, "\n{detail}");
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,8 +221,44 @@ mod tests {
         assert_eq!(bound(0.5, 0.1), "link");
     }
 
+    /// A row with nothing but its value.
+    pub(super) fn row(scenario: Scenario, value: f64) -> Row {
+        Row {
+            scenario: scenario.name(),
+            unit: "x/s",
+            value,
+            saturated: value,
+            failures: 0.0,
+            wrong: 0,
+            bound: "server",
+            server_busy: 1.0,
+            client_busy: 0.5,
+            held_back: 0.0,
+            cpu_lost: 0.0,
+            cost: None,
+            alone: None,
+            latency: Vec::new(),
+            nginx: None,
+            haproxy: None,
+            ratio: None,
+            share: None,
+            detail: None,
+        }
+    }
+
     #[test]
-    fn numbers_are_short() {
-        assert_eq!([0.5, 123.4, 12_345.0, 2_345_678.0].map(short), ["0.50", "123", "12.3 k", "2.35 M"]);
+    fn the_proxy_is_compared_with_a_proxy_and_with_what_it_is_not() {
+        let scenarios = [Scenario::Requests, Scenario::ProxyRequests, Scenario::ProxySend];
+        let mut rows = [row(scenarios[0], 4e6), row(scenarios[1], 1e6), row(scenarios[2], 5.0)];
+        let yardstick = BTreeMap::from([("requests".into(), 1e5), ("proxy-requests".into(), 5e4)]);
+        for (row, scenario) in rows.iter_mut().zip(scenarios) {
+            row.compare(scenario, &yardstick);
+        }
+        share(&mut rows, &scenarios);
+        assert_eq!((rows[0].nginx, rows[0].haproxy, rows[0].ratio), (Some(1e5), None, Some(40.0)));
+        assert_eq!((rows[1].nginx, rows[1].haproxy, rows[1].ratio), (None, Some(5e4), Some(20.0)));
+        assert_eq!((rows[2].haproxy, rows[2].ratio), (None, None));
+        assert!(rows[1].share.is_some_and(|share| (share.of, share.share) == ("requests", 0.25)));
+        assert!(rows[0].share.is_none() && rows[2].share.is_none(), "send was not run");
     }
 }

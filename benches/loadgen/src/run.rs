@@ -76,6 +76,7 @@ impl<L: Link> Rig<L> {
     #[inline]
     fn turn(&mut self, load: &mut impl Load, now: u64) -> u64 {
         let mut burst = Burst::new();
+        let aside = self.link.pump(now);
         self.link.receive(&mut burst);
         let received = burst.len() as u64;
         for mbuf in &burst {
@@ -84,7 +85,7 @@ impl<L: Link> Rig<L> {
         Mbuf::free_bulk(&mut burst);
         load.launch(&mut self.out, now);
         load.sweep(&mut self.out, now);
-        received + self.out.flush(&mut self.link)
+        aside + received + self.out.flush(&mut self.link)
     }
 
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]

@@ -7,6 +7,7 @@ mod bulk;
 mod flood;
 mod memory;
 mod million;
+mod proxy;
 mod rate;
 
 use crate::daemon::Daemon;
@@ -16,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::procfs;
 use crate::report::Row;
 use crate::run::{Outcome, Rig, Times};
+use crate::tally::Counts;
 use dpdk_ffi::mempool::Mempool;
 use std::io;
 use std::time::Duration;
@@ -35,6 +37,14 @@ pub(crate) enum Scenario {
     Send,
     /// Millrace receives as fast as it can.
     Receive,
+    /// As `connections`, each joined to one that Millrace opens to a server. With a second link only.
+    ProxyConnections,
+    /// As `requests`, through the proxy.
+    ProxyRequests,
+    /// As `udp-echo`, through the proxy.
+    ProxyUdp,
+    /// As `send`, with servers that send.
+    ProxySend,
     /// Memory of connections that did one request and stay.
     Memory,
     /// New connections beside a SYN flood. The last, because it leaves connections half open.
@@ -55,6 +65,29 @@ impl Scenario {
         Self::Flood,
     ];
 
+    /// The proxy's, each behind the one that it is compared with.
+    pub(crate) const PROXY: [Self; 8] = [
+        Self::Connections,
+        Self::Requests,
+        Self::UdpEcho,
+        Self::Send,
+        Self::ProxyConnections,
+        Self::ProxyRequests,
+        Self::ProxyUdp,
+        Self::ProxySend,
+    ];
+
+    /// What the appliance does by itself in the scenario for which a proxy's needs a second link.
+    pub(crate) fn terminated(self) -> Option<Self> {
+        match self {
+            Self::ProxyConnections => Some(Self::Connections),
+            Self::ProxyRequests => Some(Self::Requests),
+            Self::ProxyUdp => Some(Self::UdpEcho),
+            Self::ProxySend => Some(Self::Send),
+            _ => None,
+        }
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Connections => "connections",
@@ -63,6 +96,10 @@ impl Scenario {
             Self::Drops => "drops",
             Self::Send => "send",
             Self::Receive => "receive",
+            Self::ProxyConnections => "proxy-connections",
+            Self::ProxyRequests => "proxy-requests",
+            Self::ProxyUdp => "proxy-udp",
+            Self::ProxySend => "proxy-send",
             Self::Memory => "memory",
             Self::Flood => "flood",
             Self::Million => "million",
@@ -120,6 +157,8 @@ fn times(warm_up: u64, interval: u64) -> Times {
 /// Everything a scenario needs.
 pub(crate) struct Bench<'a> {
     pub(crate) rig: Rig<PortLink>,
+    /// The link to Millrace's upstream side.
+    pub(crate) back: Option<PortLink>,
     pub(crate) daemon: &'a Daemon,
     pub(crate) table: Table,
     pub(crate) pool: Mempool,
@@ -130,6 +169,8 @@ pub(crate) struct Bench<'a> {
 pub(crate) struct Watched {
     pub(crate) before: Metrics,
     pub(crate) after: Metrics,
+    /// What the generator counted.
+    pub(crate) counts: Counts,
     lost: f64,
     /// Seconds there was load.
     loaded: f64,
@@ -164,6 +205,10 @@ impl Bench<'_> {
                 rate::run(self, scenario)
             }
             Scenario::Send | Scenario::Receive => bulk::run(self, scenario),
+            Scenario::ProxyConnections
+            | Scenario::ProxyRequests
+            | Scenario::ProxyUdp
+            | Scenario::ProxySend => proxy::run(self, scenario),
             Scenario::Memory => memory::run(self),
             Scenario::Flood => flood::run(self),
             Scenario::Million => million::run(self),
@@ -173,7 +218,7 @@ impl Bench<'_> {
 
 /// Offers as much as the link takes, and watches what it costs.
 pub(crate) fn saturate(
-    rig: &mut Rig<PortLink>,
+    rig: &mut Rig<impl Link>,
     daemon: &Daemon,
     load: &mut impl Load,
     times: Times,
@@ -183,21 +228,22 @@ pub(crate) fn saturate(
 
 /// Offers `rate` operations a second, and watches what it costs.
 pub(crate) fn watch(
-    rig: &mut Rig<PortLink>,
+    rig: &mut Rig<impl Link>,
     daemon: &Daemon,
     load: &mut impl Load,
     rate: f64,
     times: Times,
 ) -> io::Result<(Try, Watched)> {
-    let before = daemon.settled()?;
+    let (before, counted) = (daemon.settled()?, load.tally().counts);
     let tried = try_rate(rig, daemon, load, rate, times);
+    let counts = load.tally().counts - counted;
     let (lost, loaded) = (tried.server_lost, (times.warm_up + times.interval).as_secs_f64());
-    Ok((tried, Watched { before, after: daemon.settled()?, lost, loaded }))
+    Ok((tried, Watched { before, after: daemon.settled()?, counts, lost, loaded }))
 }
 
 /// How a rate went, and the CPU time both sides lost meanwhile.
 pub(crate) fn try_rate(
-    rig: &mut Rig<PortLink>,
+    rig: &mut Rig<impl Link>,
     daemon: &Daemon,
     load: &mut impl Load,
     rate: f64,

@@ -14,7 +14,7 @@ use crate::scenario::Bench;
 use dpdk_ffi::clock::{tsc, tsc_hz};
 use dpdk_ffi::eal::{Eal, EalOptions, Hugepages};
 use dpdk_ffi::mempool::{Mempool, MempoolOptions};
-use dpdk_ffi::port::{Port, PortOptions, find_port};
+use dpdk_ffi::port::{Port, PortOptions, Started, find_port};
 use std::error::Error;
 use std::time::Duration;
 
@@ -25,14 +25,14 @@ pub(crate) fn with_link<T>(
     measure: impl FnOnce(&mut Bench<'_>) -> std::io::Result<T>,
 ) -> Result<T, Box<dyn Error>> {
     let device = args.client_device()?;
-    let name = device.split(',').next().unwrap_or_default().to_owned();
+    let upstream = args.upstream_device()?;
     // vhost-user hands each piece of memory over as a file, and takes only a few of them.
     let extra = if args.hugepages { vec!["--single-file-segments".to_owned()] } else { Vec::new() };
     let eal = Eal::init(&EalOptions {
         extra,
         hugepages: if args.hugepages { Hugepages::InMemory } else { Hugepages::None },
         memory_mb: 256,
-        vdevs: vec![device],
+        vdevs: [Some(device.clone()), upstream.clone()].into_iter().flatten().collect(),
         file_prefix: Some("millrace-load".into()),
         main_cpus: vec![args.client_cpu],
         ..EalOptions::default()
@@ -40,17 +40,29 @@ pub(crate) fn with_link<T>(
     core_affinity::set_for_current(core_affinity::CoreId { id: args.client_cpu });
     let pool =
         Mempool::new(&eal, "load", &MempoolOptions { mbufs: 16383, cache: 512, ..Default::default() })?;
-    let port =
-        Port::configure(&eal, find_port(&eal, &name)?, &PortOptions::default(), std::slice::from_ref(&pool))?;
-    let mut port = port.start()?;
+    // The ports live longer than what is made of their queues.
+    let mut port = started(&eal, &device, &pool)?;
+    let mut back = upstream.map(|device| started(&eal, &device, &pool)).transpose()?;
+    let link = queues(&mut port)?;
+    let back = back.as_mut().map(queues).transpose()?;
+    let _registered = eal.register_thread()?;
+    let rig = Rig { link, out: Outbox::new(pool.clone()), hz: tsc_hz() };
+    let mut bench = Bench { rig, back, daemon, table: Table::new(), pool, effort: args.effort() };
+    await_answer(&mut bench)?;
+    Ok(measure(&mut bench)?)
+}
+
+fn started(eal: &Eal, device: &str, pool: &Mempool) -> Result<Port<Started>, Box<dyn Error>> {
+    let name = device.split(',').next().unwrap_or_default();
+    let options = PortOptions::default();
+    Ok(Port::configure(eal, find_port(eal, name)?, &options, std::slice::from_ref(pool))?.start()?)
+}
+
+fn queues(port: &mut Port<Started>) -> Result<PortLink, Box<dyn Error>> {
     let (Some(rx), Some(tx)) = (port.take_rx_queue(0), port.take_tx_queue(0)) else {
         return Err("the link has no queues".into());
     };
-    let _registered = eal.register_thread()?;
-    let rig = Rig { link: PortLink { rx, tx }, out: Outbox::new(pool.clone()), hz: tsc_hz() };
-    let mut bench = Bench { rig, daemon, table: Table::new(), pool, effort: args.effort() };
-    await_answer(&mut bench)?;
-    Ok(measure(&mut bench)?)
+    Ok(PortLink { rx, tx })
 }
 
 /// Sends an echo now and then until one comes back.

@@ -4,7 +4,8 @@
 
 use crate::checksum::Sum;
 use crate::wire::{
-    self, CLIENT_MAC, ETHERNET, L4, MSS, SERVER, SERVER_MAC, TCP, TCP_PAYLOAD, UDP, UDP_PAYLOAD, flag,
+    self, BACK_MAC, CLIENT_MAC, ETHERNET, L4, MSS, SERVER, SERVER_MAC, TCP, TCP_PAYLOAD, UDP, UDP_PAYLOAD,
+    UPSTREAM_MAC, flag,
 };
 
 /// Shift of the window we announce.
@@ -13,6 +14,24 @@ const WINDOW_SCALE: u8 = 7;
 const WINDOW: u16 = 32768;
 /// Payload of an echo datagram: stamp, the stamp inverted, two bytes. Makes a frame of 64 bytes with its FCS.
 pub(crate) const DATAGRAM: usize = 18;
+
+/// Stations of a frame, and the address it goes to.
+struct Way {
+    to: [u8; 6],
+    from: [u8; 6],
+    address: u32,
+}
+
+const TO_MILLRACE: Way = Way { to: SERVER_MAC, from: CLIENT_MAC, address: SERVER };
+/// To whichever address.
+const UPSTREAM: Way = Way { to: BACK_MAC, from: UPSTREAM_MAC, address: 0 };
+
+/// Address and port of both ends of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ends {
+    pub(crate) from: (u32, u16),
+    pub(crate) to: (u32, u16),
+}
 
 /// A frame with its sums, source and sequence numbers left out.
 #[derive(Debug, Clone)]
@@ -23,26 +42,14 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// A TCP segment to port `to`.
+    /// A TCP segment to port `to` of Millrace.
     pub(crate) fn tcp(to: u16, flags: u8, payload: &[u8]) -> Self {
-        let options: &[u8] = if flags & flag::SYN == 0 {
-            &[]
-        } else {
-            let [high, low] = MSS.to_be_bytes();
-            &[2, 4, high, low, 1, 3, 3, WINDOW_SCALE]
-        };
-        // The window of a SYN is not scaled.
-        let window = if flags & flag::SYN == 0 { WINDOW } else { u16::MAX };
-        let mut l4 = vec![0; 20];
-        l4[2..4].copy_from_slice(&to.to_be_bytes());
-        #[allow(clippy::cast_possible_truncation, reason = "28 bytes at most")]
-        let words = ((20 + options.len()) / 4) as u8;
-        l4[12] = words << 4;
-        l4[13] = flags;
-        l4[14..16].copy_from_slice(&window.to_be_bytes());
-        l4.extend_from_slice(options);
-        l4.extend_from_slice(payload);
-        Self::new(TCP, &l4)
+        Self::new(&TO_MILLRACE, TCP, &segment(to, flags, payload))
+    }
+
+    /// A TCP segment of a server, both its ends left to [`Self::write_between`].
+    pub(crate) fn upstream(flags: u8, payload: &[u8]) -> Self {
+        Self::new(&UPSTREAM, TCP, &segment(0, flags, payload))
     }
 
     /// A UDP datagram to port `to`, its payload left to [`Self::write_datagram`].
@@ -51,21 +58,21 @@ impl Template {
         let mut l4 = vec![0; 8 + DATAGRAM];
         l4[2..4].copy_from_slice(&to.to_be_bytes());
         l4[4..6].copy_from_slice(&(8 + DATAGRAM as u16).to_be_bytes());
-        Self::new(UDP, &l4)
+        Self::new(&TO_MILLRACE, UDP, &l4)
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "no frame is longer than 1514 bytes")]
-    fn new(protocol: u8, l4: &[u8]) -> Self {
+    fn new(way: &Way, protocol: u8, l4: &[u8]) -> Self {
         let length = l4.len() as u16;
         let mut frame = Vec::with_capacity(L4 + l4.len());
-        frame.extend_from_slice(&SERVER_MAC);
-        frame.extend_from_slice(&CLIENT_MAC);
+        frame.extend_from_slice(&way.to);
+        frame.extend_from_slice(&way.from);
         frame.extend_from_slice(&[8, 0, 0x45, 0]);
         frame.extend_from_slice(&(length + 20).to_be_bytes());
         frame.extend_from_slice(&[0, 0, 0x40, 0, 64, protocol, 0, 0, 0, 0, 0, 0]);
-        frame.extend_from_slice(&SERVER.to_be_bytes());
+        frame.extend_from_slice(&way.address.to_be_bytes());
         let ip = Sum::of(&frame[ETHERNET..]);
-        let l4_sum = Sum::of(l4).long(SERVER).word(u16::from(protocol)).word(length);
+        let l4_sum = Sum::of(l4).long(way.address).word(u16::from(protocol)).word(length);
         frame.extend_from_slice(l4);
         Self { frame, ip, l4: l4_sum }
     }
@@ -89,6 +96,23 @@ impl Template {
             return 0;
         };
         let l4 = l4.long(seq).long(ack);
+        frame[L4 + 4..L4 + 8].copy_from_slice(&seq.to_be_bytes());
+        frame[L4 + 8..L4 + 12].copy_from_slice(&ack.to_be_bytes());
+        frame[L4 + 16..L4 + 18].copy_from_slice(&l4.field());
+        self.length()
+    }
+
+    /// Writes a segment of [`Self::upstream`] from one end to the other and returns its length; 0 when it does not fit.
+    #[inline]
+    pub(crate) fn write_between(&self, room: &mut [u8], ends: &Ends, seq: u32, ack: u32) -> u16 {
+        let Some((frame, l4)) = self.start(room, ends.from) else {
+            return 0;
+        };
+        let (address, port) = ends.to;
+        frame[24..26].copy_from_slice(&self.ip.long(ends.from.0).long(address).field());
+        frame[30..34].copy_from_slice(&address.to_be_bytes());
+        frame[L4 + 2..L4 + 4].copy_from_slice(&port.to_be_bytes());
+        let l4 = l4.long(address).word(port).long(seq).long(ack);
         frame[L4 + 4..L4 + 8].copy_from_slice(&seq.to_be_bytes());
         frame[L4 + 8..L4 + 12].copy_from_slice(&ack.to_be_bytes());
         frame[L4 + 16..L4 + 18].copy_from_slice(&l4.field());
@@ -129,6 +153,28 @@ impl Template {
     fn length(&self) -> u16 {
         self.frame.len() as u16
     }
+}
+
+/// A TCP header to port `to` and what it carries.
+fn segment(to: u16, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let options: &[u8] = if flags & flag::SYN == 0 {
+        &[]
+    } else {
+        let [high, low] = MSS.to_be_bytes();
+        &[2, 4, high, low, 1, 3, 3, WINDOW_SCALE]
+    };
+    // The window of a SYN is not scaled.
+    let window = if flags & flag::SYN == 0 { WINDOW } else { u16::MAX };
+    let mut l4 = vec![0; 20];
+    l4[2..4].copy_from_slice(&to.to_be_bytes());
+    #[allow(clippy::cast_possible_truncation, reason = "28 bytes at most")]
+    let words = ((20 + options.len()) / 4) as u8;
+    l4[12] = words << 4;
+    l4[13] = flags;
+    l4[14..16].copy_from_slice(&window.to_be_bytes());
+    l4.extend_from_slice(options);
+    l4.extend_from_slice(payload);
+    l4
 }
 
 /// The stamp of a datagram that came back; none when its content is not what was sent.

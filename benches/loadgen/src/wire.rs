@@ -20,6 +20,10 @@ pub(crate) const MSS: u16 = 1460;
 pub(crate) const SERVER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 /// The generator's.
 pub(crate) const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
+/// Millrace's on the upstream side; the generated configuration sets it, too.
+pub(crate) const BACK_MAC: [u8; 6] = [2, 0, 0, 0, 0, 3];
+/// That of the generator's servers.
+pub(crate) const UPSTREAM_MAC: [u8; 6] = [2, 0, 0, 0, 0, 4];
 /// 10.64.0.1, Millrace.
 pub(crate) const SERVER: u32 = 0x0a40_0001;
 /// 10.64.1.0, the first client.
@@ -50,7 +54,7 @@ pub(crate) fn client(slot: u32) -> (u32, u16) {
 
 /// The slot of an address and port, if they are one of ours.
 #[inline]
-fn slot(address: u32, port: u16) -> Option<u32> {
+pub(crate) fn slot(address: u32, port: u16) -> Option<u32> {
     let port = u32::from(port.checked_sub(FIRST_PORT)?);
     let slot = address.checked_sub(FIRST_CLIENT)?.checked_mul(PORTS)?.checked_add(port)?;
     (port < PORTS && slot < SLOTS).then_some(slot)
@@ -91,6 +95,12 @@ pub(crate) struct Segment<'a> {
 }
 
 impl Segment<'_> {
+    /// What it takes of the sequence space.
+    #[allow(clippy::cast_possible_truncation, reason = "shorter than a frame")]
+    pub(crate) fn length(&self) -> u32 {
+        self.payload.len() as u32 + u32::from(self.has(flag::SYN)) + u32::from(self.has(flag::FIN))
+    }
+
     #[inline]
     pub(crate) fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
@@ -116,8 +126,19 @@ impl Segment<'_> {
 /// Reads a frame. None: not IPv4 TCP or UDP from Millrace to a slot of ours, or its checksum is wrong.
 #[inline]
 pub(crate) fn parse(frame: &[u8], verify: bool) -> Option<Packet<'_>> {
+    read(frame, verify, |from, to| (from.0 == SERVER).then(|| slot(to.0, to.1)).flatten())
+}
+
+/// Reads a frame between the ends (address and port) for which `place` knows a slot. None: there is none, not IPv4 TCP or
+/// UDP, or its checksum is wrong.
+#[inline]
+pub(crate) fn read(
+    frame: &[u8],
+    verify: bool,
+    place: impl FnOnce((u32, u16), (u32, u16)) -> Option<u32>,
+) -> Option<Packet<'_>> {
     let (head, l4) = frame.split_first_chunk::<L4>()?;
-    if head[12..15] != [8, 0, 0x45] || be32(head, 26) != SERVER {
+    if head[12..15] != [8, 0, 0x45] {
         return None;
     }
     let length = usize::from(be16(head, 16)).checked_sub(20)?;
@@ -126,7 +147,7 @@ pub(crate) fn parse(frame: &[u8], verify: bool) -> Option<Packet<'_>> {
         return None;
     }
     let ports = l4.first_chunk::<8>()?;
-    let slot = slot(be32(head, 30), be16(ports, 2))?;
+    let slot = place((be32(head, 26), be16(ports, 0)), (be32(head, 30), be16(ports, 2)))?;
     match head[23] {
         TCP => {
             let fixed = l4.first_chunk::<20>()?;
@@ -144,6 +165,44 @@ pub(crate) fn parse(frame: &[u8], verify: bool) -> Option<Packet<'_>> {
         UDP => Some(Packet::Udp(slot, &l4[8..])),
         _ => None,
     }
+}
+
+/// Makes a TCP or UDP frame go back where it came from: stations, addresses and ports exchanged, which leaves the sums as
+/// they are. Shorter ones stay what they are.
+#[inline]
+pub(crate) fn turn_round(frame: &mut [u8]) {
+    if let Some((head, l4)) = frame.split_first_chunk_mut::<L4>()
+        && let Some(ports) = l4.first_chunk_mut::<4>()
+    {
+        head[..12].rotate_left(6);
+        head[26..34].rotate_left(4);
+        ports.rotate_left(2);
+    }
+}
+
+/// Gives a TCP or UDP frame other ends, and brings its checksums up to date (RFC 1624) without looking at the rest.
+#[inline]
+pub(crate) fn readdress(frame: &mut [u8], from: (u32, u16), to: (u32, u16)) {
+    let Some((head, l4)) = frame.split_first_chunk_mut::<L4>() else { return };
+    let field = if head[23] == UDP { 6 } else { 16 };
+    if l4.len() < field + 2 {
+        return;
+    }
+    let sum = [(be32(head, 26), from.0), (be32(head, 30), to.0)]
+        .iter()
+        .fold(Sum::default(), |sum, (old, new)| sum.long(!old).long(*new));
+    let ip = sum.word(!be16(head, 24)).field();
+    let ports = [(be16(l4, 0), from.1), (be16(l4, 2), to.1)];
+    let sum = ports.iter().fold(sum, |sum, (old, new)| sum.word(!old).word(*new));
+    let sum = sum.word(!be16(l4, field)).field();
+    head[24..26].copy_from_slice(&ip);
+    head[26..30].copy_from_slice(&from.0.to_be_bytes());
+    head[30..34].copy_from_slice(&to.0.to_be_bytes());
+    l4[..2].copy_from_slice(&from.1.to_be_bytes());
+    l4[2..4].copy_from_slice(&to.1.to_be_bytes());
+    // Of UDP, zero says that there is no checksum.
+    let sum = if field == 6 && sum == [0, 0] { [0xff, 0xff] } else { sum };
+    l4[field..field + 2].copy_from_slice(&sum);
 }
 
 fn is_sound(head: &[u8; L4], l4: &[u8]) -> bool {

@@ -9,7 +9,7 @@ mod plan;
 mod table;
 mod tcp;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use datagrams::Datagrams;
 pub(crate) use flood::{Flood, Random};

@@ -6,6 +6,7 @@ use crate::outbox::Outbox;
 use crate::reflector::Reflector;
 use crate::run::{Rig, Times};
 use crate::tally::Counts;
+use crate::upstream;
 use dpdk_ffi::clock::tsc_hz;
 use dpdk_ffi::eal::{Eal, EalOptions};
 use dpdk_ffi::mempool::{Mempool, MempoolOptions};
@@ -15,24 +16,33 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
 const CLOSING: Plan = Plan::OneShot { most: 64 };
 const KEPT: Plan = Plan::KeepAlive { connections: 16 };
 
-/// Loses every n-th packet.
-struct Lossy {
-    inner: Reflector,
-    every: usize,
-    seen: usize,
+/// Loses every n-th packet, whichever way it goes.
+pub(crate) struct Lossy<L> {
+    pub(crate) inner: L,
+    pub(crate) every: usize,
+    pub(crate) seen: usize,
 }
 
-impl Link for Lossy {
+impl<L: Link> Link for Lossy<L> {
     fn receive(&mut self, burst: &mut Burst) {
         self.inner.receive(burst);
+        burst.retain(|_| self.is_kept());
     }
 
     fn send(&mut self, queue: &mut Queue) {
-        queue.retain(|_| {
-            self.seen += 1;
-            !self.seen.is_multiple_of(self.every)
-        });
+        queue.retain(|_| self.is_kept());
         self.inner.send(queue);
+    }
+
+    fn pump(&mut self, now: u64) -> u64 {
+        self.inner.pump(now)
+    }
+}
+
+impl<L> Lossy<L> {
+    fn is_kept(&mut self) -> bool {
+        self.seen += 1;
+        !self.seen.is_multiple_of(self.every)
     }
 }
 
@@ -42,7 +52,11 @@ fn times(interval: u64) -> Times {
 }
 
 fn run(pool: &Mempool, link: impl Link, load: &mut impl Load, rate: f64, interval: u64) -> Counts {
-    let mut rig = Rig { link, out: Outbox::new(pool.clone()), hz: tsc_hz() };
+    run_on(&mut Rig { link, out: Outbox::new(pool.clone()), hz: tsc_hz() }, load, rate, interval)
+}
+
+/// Loads a link for so many milliseconds, and lets what is under way end.
+pub(crate) fn run_on(rig: &mut Rig<impl Link>, load: &mut impl Load, rate: f64, interval: u64) -> Counts {
     assert!(rig.until(load, Duration::from_secs(10), |load| load.ready()));
     let outcome = rig.measure(load, rate, times(interval));
     rig.until(load, Duration::from_secs(10), |load| load.outstanding() == 0);
@@ -110,5 +124,6 @@ fn loads_on_the_reflector() {
     assert!(counts.done >= 1000 && counts.done == counts.begun && counts.stray == 0, "{counts:?}");
     let counts = run(&pool, Reflector::mute(), &mut Datagrams::new(9, false, hz), f64::INFINITY, 5);
     assert!(counts.done > 0 && counts.received == 0, "{counts:?}");
+    upstream::tests::servers_behind_a_shortcut(&pool, &mut table);
     assert_eq!(pool.in_use(), 0);
 }

@@ -5,7 +5,7 @@
 
 use super::{Bench, Effort, Scenario, Try, open, saturate, try_rate};
 use crate::daemon::{BODY, Daemon, port};
-use crate::link::{Link, PortLink};
+use crate::link::Link;
 use crate::load::{Datagrams, Load, Plan, Script, Table, Tcp};
 use crate::outbox::Outbox;
 use crate::reflector::Reflector;
@@ -17,7 +17,7 @@ use std::io;
 use std::time::Duration;
 
 /// Connections of the requests scenario.
-const KEPT: u32 = 256;
+pub(super) const KEPT: u32 = 256;
 /// New connections that may be under way at a time.
 pub(super) const MOST: u32 = 8192;
 
@@ -28,19 +28,25 @@ const LAST_REQUEST: &[u8] =
 
 /// The script of HTTP requests for the service in `daemon`, and its answer.
 pub(super) fn http(plan: Plan) -> (Script, Vec<u8>) {
+    let (request, answer) = talk(plan);
+    (Script::new(port::HTTP, plan, request, &answer), answer)
+}
+
+/// Request and answer.
+pub(super) fn talk(plan: Plan) -> (&'static [u8], Vec<u8>) {
     let (request, last) = match plan {
         Plan::OneShot { .. } => (LAST_REQUEST, "Connection: close\r\n"),
         _ => (REQUEST, ""),
     };
     let length = BODY.len();
-    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n{last}\r\n{BODY}").into_bytes();
-    (Script::new(port::HTTP, plan, request, &answer), answer)
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n{last}\r\n{BODY}");
+    (request, answer.into_bytes())
 }
 
 /// Runs a scenario with a rate.
 pub(super) fn run(bench: &mut Bench<'_>, scenario: Scenario) -> io::Result<Row> {
     let hz = bench.rig.hz;
-    let Bench { rig, daemon, table, pool, effort } = bench;
+    let Bench { rig, daemon, table, pool, effort, .. } = bench;
     let mut against = Against { rig, daemon, pool, effort: *effort, scenario };
     match scenario {
         Scenario::Connections => against.tcp(table, Plan::OneShot { most: MOST }),
@@ -56,15 +62,16 @@ pub(super) fn run(bench: &mut Bench<'_>, scenario: Scenario) -> io::Result<Row> 
     }
 }
 
-struct Against<'a> {
-    rig: &'a mut Rig<PortLink>,
-    daemon: &'a Daemon,
-    pool: &'a Mempool,
-    effort: Effort,
-    scenario: Scenario,
+/// A scenario with a rate, on a link.
+pub(super) struct Against<'a, L> {
+    pub(super) rig: &'a mut Rig<L>,
+    pub(super) daemon: &'a Daemon,
+    pub(super) pool: &'a Mempool,
+    pub(super) effort: Effort,
+    pub(super) scenario: Scenario,
 }
 
-impl Against<'_> {
+impl<L: Link> Against<'_, L> {
     fn tcp(&mut self, table: &mut Table, plan: Plan) -> io::Result<Row> {
         let hz = self.rig.hz;
         let (script, answer) = http(plan);
@@ -74,7 +81,7 @@ impl Against<'_> {
     }
 
     /// The generator's own limit: the same load on a reflector in its own loop.
-    fn alone(&self, load: &mut impl Load, reflector: impl Link) -> io::Result<f64> {
+    pub(super) fn alone(&self, load: &mut impl Load, reflector: impl Link) -> io::Result<f64> {
         let mut rig = Rig { link: reflector, out: Outbox::new(self.pool.clone()), hz: self.rig.hz };
         open(&mut rig, load)?;
         let (warm_up, interval) = (Duration::from_millis(50), Duration::from_millis(150));
@@ -88,7 +95,7 @@ impl Against<'_> {
     }
 
     /// The load on Millrace.
-    fn millrace(&mut self, load: &mut impl Load, alone: f64) -> io::Result<Row> {
+    pub(super) fn millrace(&mut self, load: &mut impl Load, alone: f64) -> io::Result<Row> {
         let Self { rig, daemon, effort, scenario, .. } = self;
         open(rig, load)?;
         let (top, watched) = saturate(rig, daemon, load, effort.times)?;
