@@ -5,15 +5,18 @@
 
 use core::future::Future;
 use core::time::Duration;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
 use dataplane::application::AppCounters;
 use dataplane::neighbour::Neighbour;
+use dataplane::proxy::{ProxyCounters, ServerCounters};
 use dataplane::report::Report;
 use dpdk_ffi::port::{Link, PortStats};
 
-use crate::protocol::{ConfigView, FlowList, FlowQuery, Refusal, Reloaded};
+use crate::protocol::{
+    ConfigView, Done, FlowList, FlowQuery, Refusal, Reloaded, ServerState, SessionList, SessionQuery,
+};
 
 /// What the daemon is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +84,41 @@ pub struct Service {
     pub application: Option<&'static str>,
     /// Its place among the rules in force, from 0; none if it is gone.
     pub order: Option<usize>,
-    /// `terminate`, `reject` or `drop`; empty if it is gone.
+    /// `terminate`, `proxy`, `reject` or `drop`; empty if it is gone.
     pub action: &'static str,
+    /// Whether it proxies, or did.
+    pub proxies: bool,
+}
+
+/// One server number. Numbers keep their meaning, so servers that are gone are listed too.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Server {
+    /// Name of its upstream.
+    pub upstream: String,
+    /// Its name.
+    pub server: String,
+    /// Where it is; none if it is gone.
+    pub address: Option<SocketAddr>,
+    /// Its share.
+    pub weight: u16,
+    /// `enabled`, `draining` or `disabled`.
+    pub admin: &'static str,
+    /// `unknown` (nothing yet, or no checks), `up` or `down`.
+    pub health: &'static str,
+    /// It is left out for a while because sessions could not connect.
+    pub ejected: bool,
+}
+
+impl Server {
+    /// Whether it may get sessions.
+    #[must_use]
+    pub fn takes_sessions(&self) -> bool {
+        self.address.is_some()
+            && self.admin == "enabled"
+            && self.health != "down"
+            && !self.ejected
+            && self.weight > 0
+    }
 }
 
 /// One packet buffer pool.
@@ -164,6 +200,8 @@ pub struct Snapshot<'a> {
     pub ports: Vec<Port>,
     /// By number.
     pub services: Vec<Service>,
+    /// By number.
+    pub servers: Vec<Server>,
     /// Packet buffer pools.
     pub mempools: Vec<Mempool>,
     /// The neighbour table.
@@ -193,6 +231,16 @@ impl<'a> Snapshot<'a> {
     /// The sum of one number of a service over all workers.
     pub fn service(&self, number: usize, counter: impl Fn(&AppCounters) -> u64) -> u64 {
         self.total(|report| report.services.get(number).map_or(0, &counter))
+    }
+
+    /// The sum of one number of a service that proxies over all workers.
+    pub fn proxy(&self, number: usize, counter: impl Fn(&ProxyCounters) -> u64) -> u64 {
+        self.total(|report| report.proxies.get(number).map_or(0, &counter))
+    }
+
+    /// The sum of one number of a server over all workers.
+    pub fn server(&self, number: usize, counter: impl Fn(&ServerCounters) -> u64) -> u64 {
+        self.total(|report| report.servers.get(number).map_or(0, &counter))
     }
 
     /// Cycles of the time stamp counter in seconds.
@@ -227,6 +275,18 @@ pub trait Source: 'static {
 
     /// Reads the configuration file again and puts in force what can be.
     fn reload(&self) -> impl Future<Output = Reloaded>;
+
+    /// Asks every worker for sessions that fit, for a bounded time.
+    fn sessions(&self, query: SessionQuery) -> impl Future<Output = Result<SessionList, Refusal>>;
+
+    /// Puts a server of an upstream into another state.
+    ///
+    /// # Errors
+    /// Where there is no such server.
+    fn upstream_set(&self, upstream: &str, server: &str, to: ServerState) -> Result<Done, Refusal>;
+
+    /// Has a worker reset a flow.
+    fn shutdown_flow(&self, worker: usize, id: &str) -> impl Future<Output = Result<Done, Refusal>>;
 
     /// The configuration in force.
     fn config(&self) -> ConfigView;

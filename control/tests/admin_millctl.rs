@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{MadeUp, admin};
 use control::admin::{Bounds, show};
-use control::protocol::{Answer, FlowList, FlowRow, Reloaded};
+use control::protocol::{Answer, FlowList, FlowRow, LegRow, Reloaded, SessionList, SessionRow};
 use control::snapshot::Source;
 use ctl::{table, views};
 
@@ -96,10 +96,82 @@ fn workers_ports_and_services_are_tables() {
     );
     assert_eq!(
         rendered(&Answer::Services(daemon.look(show::services))),
-        "ORDER  SERVICE  ACTION     APPLICATION  TCP-IN  TCP-OUT  UDP-IN  UDP-OUT  REQUESTS  4XX  5XX  REFUSED\n\
-         \x20   1  no       reject     -                 -        -       -        -         -    -    -        -\n\
-         \x20   2  web      terminate  http            121        0       0        0        22   11    0        0\n\
-         \x20   -  old      (gone)     echo              0        0       0        0         0    0    0        0\n"
+        "ORDER  SERVICE  ACTION     APPLICATION  TCP-IN  TCP-OUT  UDP-IN  UDP-OUT  SESSIONS  REQUESTS  4XX  5XX  REFUSED\n\
+         \x20   1  no       reject     -                 -        -       -        -         -         -    -    -        -\n\
+         \x20   2  web      terminate  http            121        0       0        0         0        22   11    0        0\n\
+         \x20   3  front    proxy      -             11000    55000       0        0        99         0    0    0       11\n\
+         \x20   -  old      (gone)     echo              0        0       0        0         0         0    0    0        0\n"
+    );
+}
+
+#[test]
+fn servers_of_upstreams_are_two_tables() {
+    let daemon = MadeUp::default();
+    assert_eq!(
+        rendered(&Answer::Upstreams(daemon.look(show::upstreams))),
+        "UPSTREAM/SERVER  ADDRESS        WEIGHT  STATE     HEALTH   SESSIONS  CHECKS-OK  CHECKS-FAILED\n\
+         web/a            10.64.0.11:80       1  enabled   up             22          0              0\n\
+         web/b            [fd00::11]:80       1  draining  down            0          0              0\n\
+         web/old          (gone)              1  enabled   unknown         0          0              0\n\
+         \n\
+         UPSTREAM/SERVER  CONNECTS  ESTABLISHED  FAILED  RESETS  BYTES-UP  BYTES-DOWN\n\
+         web/a                  99           88      11       0         0           0\n\
+         web/b                   0            0       0       0         0           0\n\
+         web/old                 0            0       0       0         0           0\n"
+    );
+}
+
+#[test]
+fn a_session_is_a_row_with_both_legs() {
+    let leg = |id: &str, remote: &str, local: &str, state: &str| LegRow {
+        id: id.into(),
+        protocol: "tcp".into(),
+        remote: remote.parse().unwrap(),
+        remote_port: 1000,
+        local: local.parse().unwrap(),
+        local_port: 80,
+        port: "lan".into(),
+        vlan: 0,
+        state: state.into(),
+        cpu: 3,
+        home: Some(1),
+    };
+    let session = SessionRow {
+        worker: 1,
+        service: "front".into(),
+        upstream: "web".into(),
+        server: "a".into(),
+        phase: "relaying".into(),
+        client: Some(leg("3.1", "10.64.0.9", "10.64.0.2", "ESTABLISHED")),
+        upstream_leg: None,
+        age_seconds: 75.0,
+        idle_seconds: 0.25,
+        bytes_up: 10,
+        bytes_down: 5,
+    };
+    let list = SessionList { sessions: vec![session], cut: false, silent_workers: vec![] };
+    let text = rendered(&Answer::Sessions(list));
+    let row: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(
+        row,
+        [
+            "1:3.1",
+            "10.64.0.9:1000",
+            "10.64.0.2:80",
+            "ESTABLISHED",
+            "-",
+            "-",
+            "-",
+            "-",
+            "front",
+            "web/a",
+            "relaying",
+            "3",
+            "1m15s",
+            "0.2s",
+            "10",
+            "5"
+        ]
     );
 }
 
@@ -139,8 +211,8 @@ fn a_flow_listing_says_when_it_is_not_all() {
     let list = FlowList { flows: vec![flow("ESTABLISHED", 10)], cut: true, silent_workers: vec![1] };
     assert_eq!(
         rendered(&Answer::Flows(list)),
-        "WORKER  PROTO  REMOTE           LOCAL         PORT     STATE        SERVICE    AGE  IDLE  BYTES-IN  BYTES-OUT\n\
-         \x20    0  tcp    [fd00::9]:40000  [fd00::2]:80  lan.100  ESTABLISHED  web      1m15s  0.2s        10          5\n\
+        "FLOW   PROTO  REMOTE           LOCAL         PORT     STATE        SERVICE    AGE  IDLE  BYTES-IN  BYTES-OUT\n\
+         0:3.1  tcp    [fd00::9]:40000  [fd00::2]:80  lan.100  ESTABLISHED  web      1m15s  0.2s        10          5\n\
          cut after 1 flows: there are more that fit (--limit, or filter)\n\
          not complete: no answer in time from worker 1\n"
     );

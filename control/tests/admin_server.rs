@@ -11,7 +11,8 @@ use std::time::Duration;
 use common::{MadeUp, admin, eventually};
 use control::admin::Bounds;
 use control::protocol::{
-    Answer, FlowQuery, MAX_REQUEST, Message, Outcome, RefusalCode, Reply, Request, VERSION, to_line,
+    Answer, FlowQuery, MAX_REQUEST, Message, Outcome, RefusalCode, Reply, Request, ServerState, SessionQuery,
+    VERSION, to_line,
 };
 
 fn connect(path: &Path) -> BufReader<UnixStream> {
@@ -60,8 +61,25 @@ fn every_request_has_its_answer_in_one_session() {
     let Answer::Mempools(pools) = answer(Request::Mempools) else { panic!() };
     assert_eq!(pools[0].in_use, 128);
     let Answer::Services(services) = answer(Request::Services) else { panic!() };
-    assert_eq!(services.iter().map(|s| s.service.as_str()).collect::<Vec<_>>(), ["no", "web", "old"]);
+    assert_eq!(
+        services.iter().map(|s| s.service.as_str()).collect::<Vec<_>>(),
+        ["no", "web", "front", "old"]
+    );
     assert_eq!(services[1].counters["http_requests"], 22);
+    assert_eq!((services[2].counters["proxy_sessions"], services[2].counters["proxy_refused"]), (99, 11));
+    let Answer::Upstreams(servers) = answer(Request::Upstreams) else { panic!() };
+    assert_eq!((servers[0].sessions, servers[0].failed, servers[2].address), (22, 11, None));
+    let Answer::Sessions(sessions) = answer(Request::Sessions(SessionQuery::default())) else { panic!() };
+    assert!(sessions.cut);
+    let set = |server: &str| Request::UpstreamSet {
+        upstream: "web".into(),
+        server: server.into(),
+        to: ServerState::Draining,
+    };
+    let Answer::Done(done) = answer(set("a")) else { panic!() };
+    assert_eq!(done.message, "web/a: Draining");
+    let Answer::Done(done) = answer(Request::ShutdownFlow { worker: 1, id: "3.1".into() }) else { panic!() };
+    assert_eq!(done.message, "1:3.1: reset");
     let Answer::Drops(drops) = answer(Request::Drops) else { panic!() };
     assert_eq!(drops.received, drops.delivered + drops.reasons.iter().map(|row| row.packets).sum::<u64>());
     assert_eq!(drops.reasons.len(), dataplane::drop::DROP_REASONS);
@@ -71,7 +89,7 @@ fn every_request_has_its_answer_in_one_session() {
     assert_eq!((version.dpdk.as_str(), version.phase.as_str()), ("22.11.0", "running"));
     let Answer::Reload(reload) = answer(Request::Reload) else { panic!() };
     assert!(reload.succeeded);
-    assert_eq!((tally.numbers().requests, tally.numbers().open), (10, 1));
+    assert_eq!((tally.numbers().requests, tally.numbers().open), (14, 1));
     drop(session);
     eventually("the session ends", || tally.numbers().open == 0);
 }
@@ -90,6 +108,15 @@ fn what_is_no_request_is_refused_and_the_session_goes_on() {
         ("{\"version\":1,\"request\":{\"flows\":{\"address\":\"here\"}}}", RefusalCode::Malformed),
         ("{\"version\":2,\"request\":\"new\",\"more\":1}", RefusalCode::Version),
         ("{\"version\":1,\"request\":{\"flows\":{\"service\":\"x\"}}}", RefusalCode::Unknown),
+        ("{\"version\":1,\"request\":{\"sessions\":{\"upstream\":\"x\"}}}", RefusalCode::Unknown),
+        (
+            "{\"version\":1,\"request\":{\"shutdown_flow\":{\"worker\":7,\"id\":\"1.1\"}}}",
+            RefusalCode::Unknown,
+        ),
+        (
+            "{\"version\":1,\"request\":{\"upstream_set\":{\"upstream\":\"web\",\"server\":\"a\",\"to\":\"up\"}}}",
+            RefusalCode::Malformed,
+        ),
         ("\u{0}\u{1}\u{fffd}", RefusalCode::Malformed),
     ] {
         session.get_mut().write_all(format!("{line}\n").as_bytes()).unwrap();
@@ -98,7 +125,7 @@ fn what_is_no_request_is_refused_and_the_session_goes_on() {
     session.get_mut().write_all(b"\xff\xfe\n").unwrap();
     assert_eq!(code(read(&mut session).outcome), RefusalCode::Malformed);
     assert!(matches!(ask(&mut session, Request::Workers), Outcome::Answer(_)));
-    assert_eq!((tally.numbers().requests, tally.numbers().bad_requests), (1, 11));
+    assert_eq!((tally.numbers().requests, tally.numbers().bad_requests), (1, 14));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::protocol::{DEFAULT_SOCKET, FlowQuery, MAX_FLOWS, Request, Transport};
+use crate::protocol::{DEFAULT_SOCKET, FlowQuery, MAX_FLOWS, Request, ServerState, SessionQuery, Transport};
 
 /// Shows and controls a running Millrace.
 ///
@@ -35,12 +35,84 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Take a server of an upstream out of service, or put it back.
+    Upstream {
+        #[command(subcommand)]
+        what: Upstream,
+    },
+    /// Reset something that is under way.
+    Shutdown {
+        #[command(subcommand)]
+        what: Shutdown,
+    },
     /// Show the versions of millctl and of the daemon.
     Version {
         /// As JSON.
         #[arg(long)]
         json: bool,
     },
+}
+
+/// What is said of a server; it holds until another word, or the end of the daemon.
+#[derive(Debug, Subcommand)]
+pub(super) enum Upstream {
+    /// Give it no new sessions, and let it keep those it has.
+    Drain(ServerName),
+    /// Give it no new sessions, and reset those it has.
+    Disable(ServerName),
+    /// Give it sessions again.
+    Enable(ServerName),
+}
+
+/// Which server.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ServerName {
+    /// The names of the upstream and of the server.
+    #[arg(value_name = "UPSTREAM/SERVER", value_parser = server_name)]
+    server: (String, String),
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn server_name(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('/').filter(|(upstream, server)| !upstream.is_empty() && !server.is_empty());
+    let (upstream, server) = parts.ok_or("write UPSTREAM/SERVER, as `millctl show upstreams` has them")?;
+    Ok((upstream.to_owned(), server.to_owned()))
+}
+
+impl Upstream {
+    /// The request, and whether the answer is wanted as JSON.
+    pub(super) fn request(&self) -> (Request, bool) {
+        let (name, to) = match self {
+            Self::Drain(name) => (name, ServerState::Draining),
+            Self::Disable(name) => (name, ServerState::Disabled),
+            Self::Enable(name) => (name, ServerState::Enabled),
+        };
+        let (upstream, server) = name.server.clone();
+        (Request::UpstreamSet { upstream, server, to }, name.json)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Shutdown {
+    /// Reset a flow, and with it the other leg of its session.
+    Flow {
+        /// The flow, as `show flows` and `show sessions` name it.
+        #[arg(value_name = "WORKER:ID", value_parser = flow_name)]
+        flow: (usize, String),
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn flow_name(text: &str) -> Result<(usize, String), String> {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = text.split_once(':').and_then(|(worker, id)| Some((worker.parse().ok()?, id)));
+    let good = parts.filter(|(_, id)| id.split_once('.').is_some_and(|(a, b)| number(a) && number(b)));
+    let (worker, id): (usize, &str) = good.ok_or("write WORKER:ID, like 0:17.3")?;
+    Ok((worker, id.to_owned()))
 }
 
 #[derive(Debug, Subcommand)]
@@ -56,6 +128,18 @@ pub(super) enum Show {
         #[command(flatten)]
         form: Form,
     },
+    /// Proxied sessions, filtered: those of which a leg fits.
+    Sessions {
+        #[command(flatten)]
+        filter: Filter,
+        /// The name of an upstream, or of an upstream and a server as UPSTREAM/SERVER.
+        #[arg(long)]
+        upstream: Option<String>,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// The servers of upstreams: state, sessions, checks.
+    Upstreams(Form),
     /// The neighbour table (ARP and ND).
     Neighbours(Form),
     /// The packet buffer pools.
@@ -134,19 +218,29 @@ pub(super) struct Filter {
     limit: u32,
 }
 
+impl Filter {
+    fn query(&self) -> FlowQuery {
+        FlowQuery {
+            address: self.address,
+            port: self.port,
+            protocol: self.protocol,
+            service: self.service.clone(),
+            state: self.state.clone(),
+            limit: Some(self.limit as usize),
+        }
+    }
+}
+
 impl Show {
     pub(super) fn request(&self) -> Request {
         match self {
             Self::Workers(_) => Request::Workers,
             Self::Ports(_) => Request::Ports,
-            Self::Flows { filter, .. } => Request::Flows(FlowQuery {
-                address: filter.address,
-                port: filter.port,
-                protocol: filter.protocol,
-                service: filter.service.clone(),
-                state: filter.state.clone(),
-                limit: Some(filter.limit as usize),
-            }),
+            Self::Flows { filter, .. } => Request::Flows(filter.query()),
+            Self::Sessions { filter, upstream, .. } => {
+                Request::Sessions(SessionQuery { leg: filter.query(), upstream: upstream.clone() })
+            }
+            Self::Upstreams(_) => Request::Upstreams,
             Self::Neighbours(_) => Request::Neighbours,
             Self::Mempools(_) => Request::Mempools,
             Self::Services(_) => Request::Services,
@@ -162,7 +256,9 @@ impl Show {
             | Self::Neighbours(form)
             | Self::Mempools(form)
             | Self::Services(form)
+            | Self::Upstreams(form)
             | Self::Flows { form, .. }
+            | Self::Sessions { form, .. }
             | Self::Drops { form, .. } => *form,
             Self::Config { json } => Form { json: *json, watch: None },
         }
@@ -209,6 +305,42 @@ mod tests {
         assert_eq!(flows.unwrap().request(), Request::Flows(query));
         let all = FlowQuery { limit: Some(DEFAULT_FLOWS), ..FlowQuery::default() };
         assert_eq!(show("flows").unwrap().request(), Request::Flows(all));
+    }
+
+    fn request(line: &str) -> Result<Request, String> {
+        let words = ["millctl"].into_iter().chain(line.split(' '));
+        match Arguments::try_parse_from(words).map_err(|error| error.to_string())?.command {
+            Command::Upstream { what } => Ok(what.request().0),
+            Command::Shutdown { what: Shutdown::Flow { flow: (worker, id), .. } } => {
+                Ok(Request::ShutdownFlow { worker, id })
+            }
+            Command::Show { what } => Ok(what.request()),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn words_about_servers_and_flows_become_requests() {
+        let set = |to| Request::UpstreamSet { upstream: "web".into(), server: "10.0.0.1:80".into(), to };
+        assert_eq!(request("upstream drain web/10.0.0.1:80"), Ok(set(ServerState::Draining)));
+        assert_eq!(request("upstream disable web/10.0.0.1:80 --json"), Ok(set(ServerState::Disabled)));
+        assert_eq!(request("upstream enable web/10.0.0.1:80"), Ok(set(ServerState::Enabled)));
+        let flow = Request::ShutdownFlow { worker: 1, id: "17.3".into() };
+        assert_eq!(request("shutdown flow 1:17.3"), Ok(flow));
+        let sessions = SessionQuery {
+            leg: FlowQuery { port: Some(80), limit: Some(DEFAULT_FLOWS), ..FlowQuery::default() },
+            upstream: Some("web/a".into()),
+        };
+        assert_eq!(request("show sessions --port 80 --upstream web/a"), Ok(Request::Sessions(sessions)));
+        for line in [
+            "upstream drain web",
+            "upstream drain /a",
+            "shutdown flow 17.3",
+            "shutdown flow 1:17",
+            "shutdown flow a:1.2",
+        ] {
+            assert!(request(line).is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{Arguments, Command, Shutdown};
 use crate::client::{ClientError, ask};
 use crate::protocol::{Answer, Request};
 use crate::{EXIT_NO_DAEMON, EXIT_OK, EXIT_REFUSED, table, views, watch};
@@ -62,6 +62,16 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<u8, Failure> {
             Ok(EXIT_OK)
         }
         Command::Reload { json } => reload(socket, *json, out),
+        Command::Upstream { what } => {
+            let (request, json) = what.request();
+            show(&ask(socket, request)?, false, json, out)?;
+            Ok(EXIT_OK)
+        }
+        Command::Shutdown { what: Shutdown::Flow { flow: (worker, id), json } } => {
+            let request = Request::ShutdownFlow { worker: *worker, id: id.clone() };
+            show(&ask(socket, request)?, false, *json, out)?;
+            Ok(EXIT_OK)
+        }
         Command::Version { json } => {
             if !json {
                 writeln!(out, "millctl   {}", env!("CARGO_PKG_VERSION"))?;

@@ -2,6 +2,8 @@
 //!
 //! Invariant: plain functions of the answer; JSON has everything the answer has, tables what people look for.
 
+mod proxy;
+
 use serde_json::Value as Json;
 
 use crate::protocol::{
@@ -44,6 +46,9 @@ pub fn tables(answer: &Answer, all: bool) -> Vec<Table> {
         }
         Answer::Version(version) => vec![versions(version)],
         Answer::Reload(outcome) => vec![reloaded(outcome)],
+        Answer::Upstreams(rows) => vec![proxy::servers(rows), proxy::traffic(rows)],
+        Answer::Sessions(list) => vec![proxy::sessions(list)],
+        Answer::Done(done) => vec![lines(vec![done.message.clone()])],
     }
 }
 
@@ -169,7 +174,7 @@ fn flows(list: &FlowList) -> Table {
         Row {
             name: format!("{}/{}", flow.worker, flow.id),
             cells: vec![
-                Cell::gauge(flow.worker),
+                Cell::text(format!("{}:{}", flow.worker, flow.id)),
                 Cell::text(&flow.protocol),
                 Cell::text(end(flow.remote, flow.remote_port)),
                 Cell::text(end(flow.local, flow.local_port)),
@@ -184,7 +189,7 @@ fn flows(list: &FlowList) -> Table {
         }
     };
     let titles = [
-        "WORKER",
+        "FLOW",
         "PROTO",
         "REMOTE",
         "LOCAL",
@@ -197,15 +202,19 @@ fn flows(list: &FlowList) -> Table {
         "BYTES-OUT",
     ];
     let mut table = table(&titles, list.flows.iter().map(row).collect());
-    if list.cut {
-        let shown = list.flows.len();
-        table.notes.push(format!("cut after {shown} flows: there are more that fit (--limit, or filter)"));
+    note_missing(&mut table, "flows", list.flows.len(), list.cut, &list.silent_workers);
+    table
+}
+
+/// Says below a list what is not in it.
+fn note_missing(table: &mut Table, what: &str, shown: usize, cut: bool, silent: &[usize]) {
+    if cut {
+        table.notes.push(format!("cut after {shown} {what}: there are more that fit (--limit, or filter)"));
     }
-    if !list.silent_workers.is_empty() {
-        let workers: Vec<_> = list.silent_workers.iter().map(ToString::to_string).collect();
+    if !silent.is_empty() {
+        let workers: Vec<_> = silent.iter().map(ToString::to_string).collect();
         table.notes.push(format!("not complete: no answer in time from worker {}", workers.join(", ")));
     }
-    table
 }
 
 fn neighbours(list: &NeighbourList) -> Table {
@@ -249,7 +258,8 @@ fn services(rows: &[ServiceRow]) -> Table {
             if service.counters.is_empty() { Cell::Number("-".into()) } else { Cell::Count(sum) }
         };
         // Who is reset for going on after a refusal was counted with it.
-        let refused = ["http_bad_requests", "http_truncated_requests", "udp_replies_refused"];
+        let refused =
+            ["http_bad_requests", "http_truncated_requests", "udp_replies_refused", "proxy_refused"];
         Row {
             name: service.service.clone(),
             cells: vec![
@@ -257,10 +267,11 @@ fn services(rows: &[ServiceRow]) -> Table {
                 Cell::text(&service.service),
                 Cell::text(if service.order.is_some() { &service.action } else { "(gone)" }),
                 Cell::text(if service.application.is_empty() { "-" } else { &service.application }),
-                count(&["tcp_bytes_in"]),
-                count(&["tcp_bytes_out"]),
+                count(&["tcp_bytes_in", "proxy_bytes_up"]),
+                count(&["tcp_bytes_out", "proxy_bytes_down"]),
                 count(&["udp_datagrams_in"]),
                 count(&["udp_datagrams_out"]),
+                count(&["proxy_sessions"]),
                 count(&["http_requests"]),
                 count(&["http_responses_4xx"]),
                 count(&["http_responses_5xx"]),
@@ -277,6 +288,7 @@ fn services(rows: &[ServiceRow]) -> Table {
         "TCP-OUT",
         "UDP-IN",
         "UDP-OUT",
+        "SESSIONS",
         "REQUESTS",
         "4XX",
         "5XX",

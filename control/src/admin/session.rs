@@ -40,7 +40,7 @@ pub(super) async fn run<S: Source>(stream: UnixStream, shared: &Shared<S>) {
             }
             Input::Line => parse(&line),
         };
-        let listing = matches!(parsed, Ok(Request::Flows(_)));
+        let listing = matches!(parsed, Ok(Request::Flows(_) | Request::Sessions(_)));
         let place = match listing {
             true => timeout(shared.bounds.listing, shared.listings.acquire()).await.ok(),
             false => None,
@@ -101,5 +101,11 @@ async fn answer<S: Source>(source: &S, request: Request) -> Result<Answer, Refus
         Request::Config => Answer::Config(source.config()),
         Request::Version => Answer::Version(source.look(show::version)),
         Request::Reload => Answer::Reload(source.reload().await),
+        Request::Upstreams => Answer::Upstreams(source.look(show::upstreams)),
+        Request::Sessions(query) => Answer::Sessions(source.sessions(query).await?),
+        Request::UpstreamSet { upstream, server, to } => {
+            Answer::Done(source.upstream_set(&upstream, &server, to)?)
+        }
+        Request::ShutdownFlow { worker, id } => Answer::Done(source.shutdown_flow(worker, &id).await?),
     })
 }

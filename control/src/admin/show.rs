@@ -2,6 +2,10 @@
 //!
 //! Invariant: plain functions of their arguments.
 
+mod proxy;
+
+pub use proxy::{session, upstreams};
+
 use std::time::SystemTime;
 
 use dataplane::application::AppCounters;
@@ -140,12 +144,15 @@ pub fn services(now: &Snapshot<'_>) -> Vec<ServiceRow> {
             now.service(number, |counters: &AppCounters| counters.values().get(index).copied().unwrap_or(0))
         };
         let counters = AppCounters::NAMES.iter().enumerate().filter(|_| service.application.is_some());
+        let counters = counters.map(|(index, name)| ((*name).to_owned(), value(index)));
+        let proxied = proxy::COUNTERS.iter().filter(|_| service.proxies);
+        let proxied = proxied.map(|(name, counter)| ((*name).to_owned(), now.proxy(number, counter)));
         ServiceRow {
             order: service.order,
             service: service.name.clone(),
             action: service.action.to_owned(),
             application: service.application.unwrap_or_default().to_owned(),
-            counters: counters.map(|(index, name)| ((*name).to_owned(), value(index))).collect(),
+            counters: counters.chain(proxied).collect(),
         }
     });
     let mut rows: Vec<_> = rows.collect();

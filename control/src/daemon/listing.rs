@@ -1,4 +1,4 @@
-//! Flow listings: every worker is asked through its mailbox.
+//! Listings of flows and sessions: every worker is asked through its mailbox.
 //!
 //! Invariant: the wait and the number of flows are bounded, whatever the workers do.
 
@@ -6,12 +6,15 @@ use core::time::Duration;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
-use dataplane::mailbox::{Command, FlowFilter, FlowView};
+use dataplane::mailbox::{Command, FlowFilter, SessionFilter};
+use dataplane::proxy::ServerName;
 use l3l4::{Addr, Protocol};
 
 use super::state::Daemon;
 use crate::admin::show;
-use crate::protocol::{DEFAULT_FLOWS, FlowList, FlowQuery, MAX_FLOWS, Refusal, RefusalCode, Transport};
+use crate::protocol::{
+    DEFAULT_FLOWS, FlowList, FlowQuery, MAX_FLOWS, Refusal, RefusalCode, SessionList, SessionQuery, Transport,
+};
 use crate::snapshot::Source;
 
 /// How long the workers may take together.
@@ -44,6 +47,49 @@ pub(super) async fn flows(daemon: &Daemon, query: FlowQuery) -> Result<FlowList,
     Ok(FlowList { flows, cut, silent_workers })
 }
 
+pub(super) async fn sessions(daemon: &Daemon, query: SessionQuery) -> Result<SessionList, Refusal> {
+    let limit = query.leg.limit.unwrap_or(DEFAULT_FLOWS);
+    if limit > MAX_FLOWS {
+        let message =
+            format!("{limit} sessions are more than one listing may have: ask for {MAX_FLOWS} or less");
+        return Err(Refusal::new(RefusalCode::Malformed, message));
+    }
+    let servers = match &query.upstream {
+        None => Vec::new(),
+        Some(name) => servers(daemon, name)?,
+    };
+    let filter = SessionFilter { flow: filter(daemon, &query.leg)?, servers };
+    let asked: Vec<_> = daemon
+        .mailboxes()
+        .into_iter()
+        .map(|mailbox| {
+            let (answer, list) = sync_channel(1);
+            let _ = mailbox.send(Command::Sessions { filter: filter.clone(), most: limit + 1, answer });
+            list
+        })
+        .collect();
+    let lists = tokio::task::spawn_blocking(move || collect(&asked)).await.unwrap_or_default();
+    let silent = lists.iter().enumerate().filter(|(_, list)| list.is_none());
+    let silent_workers = silent.map(|(worker, _)| worker).collect();
+    let (views, cut) = share(lists.into_iter().flatten().collect(), limit);
+    let sessions = daemon.look(|now| views.iter().map(|view| show::session(now, view)).collect());
+    Ok(SessionList { sessions, cut, silent_workers })
+}
+
+/// The numbers of an upstream's servers, or of one of them.
+fn servers(daemon: &Daemon, name: &str) -> Result<Vec<u16>, Refusal> {
+    let (upstream, server) = name.split_once('/').map_or((name, None), |(u, s)| (u, Some(s)));
+    let names = &daemon.in_force.borrow().services.upstreams.servers;
+    let fits = |is: &ServerName| *is.upstream == *upstream && server.is_none_or(|s| *is.server == *s);
+    let numbers: Vec<u16> =
+        (0..).zip(names).filter(|(_, name)| fits(name)).map(|(number, _)| number).collect();
+    if numbers.is_empty() {
+        let message = format!("there is no upstream `{name}`: see `millctl show upstreams`");
+        return Err(Refusal::new(RefusalCode::Unknown, message));
+    }
+    Ok(numbers)
+}
+
 fn filter(daemon: &Daemon, query: &FlowQuery) -> Result<FlowFilter, Refusal> {
     let service = match &query.service {
         None => None,
@@ -71,7 +117,7 @@ fn filter(daemon: &Daemon, query: &FlowQuery) -> Result<FlowFilter, Refusal> {
 }
 
 /// The list of each worker; none where it did not come in time.
-fn collect(asked: &[Receiver<Vec<FlowView>>]) -> Vec<Option<Vec<FlowView>>> {
+fn collect<T>(asked: &[Receiver<Vec<T>>]) -> Vec<Option<Vec<T>>> {
     let until = Instant::now() + PATIENCE;
     let wait = |list: &Receiver<_>| list.recv_timeout(until.saturating_duration_since(Instant::now())).ok();
     asked.iter().map(wait).collect()

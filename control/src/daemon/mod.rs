@@ -14,6 +14,7 @@ mod start;
 mod state;
 mod stop;
 mod summary;
+mod upstreams;
 mod watch;
 
 pub use run::{Options, run};

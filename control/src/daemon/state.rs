@@ -15,11 +15,13 @@ use dataplane::report::Report;
 use dataplane::settings::Services;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{listing, reload};
+use super::{listing, reload, upstreams};
 use crate::config::{Loaded, effective_yaml};
 use crate::log::LogControl;
-use crate::plan::{Fixed, service_list};
-use crate::protocol::{ConfigView, FlowList, FlowQuery, Refusal, Reloaded};
+use crate::plan::{Fixed, server_list, service_list};
+use crate::protocol::{
+    ConfigView, Done, FlowList, FlowQuery, Refusal, Reloaded, ServerState, SessionList, SessionQuery,
+};
 use crate::snapshot::{Mempool, NeighbourNumbers, Phase, Port, ReloadNumbers, Snapshot, Source, Worker};
 use crate::tally::Tally;
 
@@ -179,6 +181,7 @@ impl Source for Daemon {
             workers: seen.collect(),
             ports: self.ports(),
             services: service_list(&in_force.loaded.config, &in_force.services),
+            servers: server_list(&in_force.services, now_us),
             mempools: self.mempools(),
             neighbours: self.neighbour_numbers(),
             reloads: in_force.reloads,
@@ -193,6 +196,18 @@ impl Source for Daemon {
 
     async fn flows(&self, query: FlowQuery) -> Result<FlowList, Refusal> {
         listing::flows(self, query).await
+    }
+
+    async fn sessions(&self, query: SessionQuery) -> Result<SessionList, Refusal> {
+        listing::sessions(self, query).await
+    }
+
+    fn upstream_set(&self, upstream: &str, server: &str, to: ServerState) -> Result<Done, Refusal> {
+        upstreams::set(self, upstream, server, to)
+    }
+
+    async fn shutdown_flow(&self, worker: usize, id: &str) -> Result<Done, Refusal> {
+        upstreams::shutdown_flow(self, worker, id).await
     }
 
     async fn reload(&self) -> Reloaded {

@@ -2,6 +2,8 @@
 //!
 //! Invariant: every sample has exactly the labels its family declares.
 
+use dataplane::proxy::Times;
+use dataplane::proxy::counters::BOUNDS_US;
 use dataplane::report::Report;
 use hdrhistogram::Histogram as Recorded;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
@@ -108,6 +110,25 @@ impl Samples {
     pub(super) fn nanoseconds(&mut self, labels: &[&str], recorded: &Recorded<u64>) {
         let mut metric = self.metric(labels);
         metric.set_histogram(seconds(recorded));
+        self.metrics.push(metric);
+    }
+
+    /// Durations by class, in seconds.
+    pub(super) fn times(&mut self, labels: &[&str], times: &Times) {
+        let mut below = 0;
+        let buckets = BOUNDS_US.iter().zip(times.classes).map(|(bound, count)| {
+            below += count;
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(*bound as f64 / 1e6);
+            bucket.set_cumulative_count(below);
+            bucket
+        });
+        let mut histogram = Histogram::default();
+        histogram.set_bucket(buckets.collect());
+        histogram.set_sample_sum(times.sum_us as f64 / 1e6);
+        histogram.set_sample_count(times.classes.iter().sum());
+        let mut metric = self.metric(labels);
+        metric.set_histogram(histogram);
         self.metrics.push(metric);
     }
 

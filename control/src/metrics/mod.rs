@@ -5,6 +5,7 @@
 
 mod document;
 mod families;
+pub(crate) use families::proxy::{Counter as ProxyCounter, REFUSED};
 mod family;
 pub mod http;
 

@@ -26,7 +26,7 @@ use crate::config::{Auto, Loaded, Problems, parse_cpu_list};
 
 pub use proxy::Pools;
 pub use services::{MOST_SERVICES, service_list, services};
-pub use upstreams::MOST_SERVERS;
+pub use upstreams::{MOST_SERVERS, server_list};
 
 /// What a reload finds as it was at the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -140,6 +140,7 @@ pub fn service_list(config: &Config, services: &Services) -> Vec<snapshot::Servi
             application: service.application.as_ref().map(|application| application.name()),
             order,
             action: action.unwrap_or_default(),
+            proxies: service.proxy.is_some(),
         }
     });
     shown.collect()

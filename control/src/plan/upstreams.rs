@@ -11,11 +11,13 @@ use dataplane::proxy::{
     CheckKind, Choice, Eject, Endpoint, HealthCheck, Member, Roster, ServerName, ServerSpec, ServerStatus,
     Upstream, Upstreams,
 };
+use dataplane::settings::Services;
 use l3l4::Addr;
 
 use super::share;
 use crate::config::model::{self, Balance, HttpCheck, Server};
 use crate::config::{Loaded, Problem, Wrong};
+use crate::snapshot;
 
 /// The most groups, and the most servers, a process can have known, over all its reloads.
 pub const MOST_SERVERS: usize = 65_000;
@@ -35,6 +37,34 @@ pub(super) fn upstreams(
         }
     }
     plan.made
+}
+
+/// The servers as they are shown, by number; `now` in microseconds of the workers' clock.
+#[must_use]
+pub fn server_list(services: &Services, now: u64) -> Vec<snapshot::Server> {
+    let upstreams = &services.upstreams;
+    let mut list: Vec<snapshot::Server> = upstreams
+        .servers
+        .iter()
+        .map(|name| snapshot::Server {
+            upstream: name.upstream.to_string(),
+            server: name.server.to_string(),
+            admin: "enabled",
+            health: "unknown",
+            ..snapshot::Server::default()
+        })
+        .collect();
+    for group in &upstreams.groups {
+        for (server, member) in group.servers.iter().zip(group.roster.members()) {
+            let Some(shown) = list.get_mut(usize::from(server.number)) else { continue };
+            shown.address = Some(SocketAddr::new(server.endpoint.address.ip(), server.endpoint.port));
+            shown.weight = member.weight;
+            shown.admin = server.status.admin().name();
+            shown.health = server.status.health().name();
+            shown.ejected = server.status.ejected_until() > now;
+        }
+    }
+    list
 }
 
 /// The number of the group of this name.

@@ -11,13 +11,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use control::protocol::{ConfigView, FlowList, FlowQuery, Refusal, RefusalCode, Reloaded};
+use control::protocol::{
+    ConfigView, Done, FlowList, FlowQuery, Refusal, RefusalCode, Reloaded, ServerState, SessionList,
+    SessionQuery,
+};
 use control::snapshot::{
-    Mempool, NeighbourNumbers, Phase, Port, ReloadNumbers, ServerNumbers, Service, Snapshot, Source, Worker,
+    Mempool, NeighbourNumbers, Phase, Port, ReloadNumbers, Server, ServerNumbers, Service, Snapshot, Source,
+    Worker,
 };
 use control::tally::Tally;
 use dataplane::application::AppCounters;
 use dataplane::neighbour::{Mac, Neighbour, State};
+use dataplane::proxy::{ProxyCounters, ServerCounters};
 use dataplane::report::{PortCounters, Report};
 use dpdk_ffi::port::{Link, PortStats};
 
@@ -47,7 +52,7 @@ impl Default for MadeUp {
 
 /// A report whose numbers are multiples of `n`.
 fn report(n: u64) -> Report {
-    let mut report = Report::new(2, 3);
+    let mut report = Report::new(2, 4);
     report.ports[0] = PortCounters {
         rx_packets: 100 * n,
         rx_bytes: 6_400 * n,
@@ -71,6 +76,24 @@ fn report(n: u64) -> Report {
         http_requests: 2 * n,
         http_responses: [0, 2 * n, 0, n, 0],
         ..AppCounters::default()
+    };
+    report.proxies[3] = ProxyCounters {
+        sessions: 9 * n,
+        open: 2 * n,
+        established: 8 * n,
+        refused_connect: n,
+        bytes_up: 1_000 * n,
+        bytes_down: 5_000 * n,
+        ..ProxyCounters::default()
+    };
+    report.proxies[3].connect_times.add(Duration::from_micros(300));
+    report.servers = vec![ServerCounters::default(); 3];
+    report.servers[0] = ServerCounters {
+        connects: 9 * n,
+        established: 8 * n,
+        refused: n,
+        open: 2 * n,
+        ..ServerCounters::default()
     };
     for _ in 0..n {
         report.latency_ns.record(1_500).unwrap();
@@ -99,6 +122,16 @@ impl Source for MadeUp {
             application,
             order,
             action,
+            proxies: action == "proxy",
+        };
+        let server = |server: &str, address: Option<&str>, admin, health| Server {
+            upstream: "web".into(),
+            server: server.into(),
+            address: address.map(|address| address.parse().unwrap()),
+            weight: 1,
+            admin,
+            health,
+            ejected: false,
         };
         let workers = self.reports.iter().enumerate();
         read(&Snapshot {
@@ -117,6 +150,12 @@ impl Source for MadeUp {
                 service("web", Some("http"), Some(1), "terminate"),
                 service("old", Some("echo"), None, ""),
                 service("no", None, Some(0), "reject"),
+                service("front", None, Some(2), "proxy"),
+            ],
+            servers: vec![
+                server("a", Some("10.64.0.11:80"), "enabled", "up"),
+                server("b", Some("[fd00::11]:80"), "draining", "down"),
+                server("old", None, "enabled", "unknown"),
             ],
             mempools: vec![Mempool { name: "worker0".into(), size: 512, available: 384 }],
             neighbours: NeighbourNumbers {
@@ -159,6 +198,29 @@ impl Source for MadeUp {
                 Err(Refusal::new(RefusalCode::Unknown, format!("no service {name}")))
             }
             _ => Ok(FlowList { flows: Vec::new(), cut: true, silent_workers: vec![1] }),
+        }
+    }
+
+    async fn sessions(&self, query: SessionQuery) -> Result<SessionList, Refusal> {
+        match query.upstream {
+            Some(name) if name != "web" => {
+                Err(Refusal::new(RefusalCode::Unknown, format!("no upstream {name}")))
+            }
+            _ => Ok(SessionList { sessions: Vec::new(), cut: true, silent_workers: vec![1] }),
+        }
+    }
+
+    fn upstream_set(&self, upstream: &str, server: &str, to: ServerState) -> Result<Done, Refusal> {
+        match (upstream, server) {
+            ("web", "a") => Ok(Done { message: format!("web/a: {to:?}") }),
+            _ => Err(Refusal::new(RefusalCode::Unknown, format!("no server {upstream}/{server}"))),
+        }
+    }
+
+    async fn shutdown_flow(&self, worker: usize, id: &str) -> Result<Done, Refusal> {
+        match worker {
+            0 | 1 => Ok(Done { message: format!("{worker}:{id}: reset") }),
+            _ => Err(Refusal::new(RefusalCode::Unknown, format!("no worker {worker}"))),
         }
     }
 

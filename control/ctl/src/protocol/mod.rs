@@ -3,10 +3,12 @@
 //! Invariant: a request is refused unless it is understood whole; of an answer a client ignores what it does not
 //! know. [`VERSION`] changes when a message of an older client would be misunderstood.
 
+mod proxy;
 mod show;
 
 use serde::{Deserialize, Serialize};
 
+pub use proxy::{Done, LegRow, ServerRow, ServerState, SessionList, SessionQuery, SessionRow};
 pub use show::{
     ConfigView, DropRow, Drops, FlowList, FlowRow, MempoolRow, NeighbourList, NeighbourRow, PortRow,
     ServiceRow, VersionView, WorkerRow,
@@ -67,6 +69,26 @@ pub enum Request {
     Version,
     /// Read the configuration file again.
     Reload,
+    /// The servers of upstreams.
+    Upstreams,
+    /// Proxied sessions that fit.
+    Sessions(SessionQuery),
+    /// Put a server of an upstream into another state.
+    UpstreamSet {
+        /// Name of the upstream.
+        upstream: String,
+        /// Name of the server.
+        server: String,
+        /// What it is to be.
+        to: ServerState,
+    },
+    /// Reset a flow, and with it the other leg of its session.
+    ShutdownFlow {
+        /// The worker that owns it.
+        worker: usize,
+        /// Its handle on that worker.
+        id: String,
+    },
 }
 
 /// Which flows; what is left out fits all.
@@ -147,6 +169,12 @@ pub enum Answer {
     Version(VersionView),
     /// What a reload did.
     Reload(Reloaded),
+    /// Servers of upstreams.
+    Upstreams(Vec<ServerRow>),
+    /// Proxied sessions.
+    Sessions(SessionList),
+    /// It was done.
+    Done(Done),
 }
 
 /// Why a request was not answered.

@@ -19,12 +19,13 @@ pub(super) const FAMILIES: &[Family] = &[
         out.count(&[reason], s.total(|r| r.drops.get(index).copied().unwrap_or(0)));
     }),
     family!(Gauge "flows" ["worker", "kind"] "flows",
-    "Flows: `udp` and `tcp`, among the latter `half_open` in the handshake, `stack` on a stack, `asleep` without one and with nothing under way.",
+    "Flows: `udp` and `tcp`, among the latter `half_open` and `connecting` in the handshake (that of a client, and that of an upstream leg), `stack` on a stack, `asleep` without one and with nothing under way.",
     |s, out| for (worker, report) in s.reports() {
         let (worker, gauges) = (worker.to_string(), &report.gauges);
         out.count(&[&worker, "tcp"], gauges.tcp_flows);
         out.count(&[&worker, "udp"], gauges.udp_flows);
         out.count(&[&worker, "half_open"], gauges.half_open);
+        out.count(&[&worker, "connecting"], gauges.connecting);
         out.count(&[&worker, "stack"], gauges.stacks);
         out.count(&[&worker, "asleep"], gauges.asleep);
     }),
@@ -36,12 +37,19 @@ pub(super) const FAMILIES: &[Family] = &[
         out.count(&["udp"], s.total(|r| r.engine.udp_opened));
     }),
     family!(Counter "flows_closed_total" ["reason"] "flows",
-    "Flows ended: `finished`, `peer_reset`, `aborted`, `idle`, `user_timeout`, `half_open`, `evicted`, `slow_reader`, `slow_sender`, or of connections opened from here `refused` and `unanswered` (no service opens any yet).",
+    "Flows ended: `finished`, `peer_reset`, `aborted`, `idle`, `user_timeout`, `half_open`, `evicted`, `slow_reader`, `slow_sender`, `keepalive` (no probe was answered), or of connections opened from here `refused` and `unanswered`.",
     |s, out| for (index, reason) in CloseReason::ALL.iter().enumerate() {
         out.count(&[reason.name()], s.total(|r| r.engine.closed.get(index).copied().unwrap_or(0)));
     }),
     family!(Counter "tcp_established_total" [] "flows", "TCP flows that finished their handshake.",
         |s, out| sum(s, out, |r| r.engine.tcp_established)),
+    family!(Counter "tcp_connects_total" [] "flows", "TCP flows tried from here: upstream legs of proxies and health checks.",
+        |s, out| sum(s, out, |r| r.engine.tcp_connects)),
+    family!(Counter "tcp_keepalives_total" [] "segments", "Keepalive probes sent (`tcp.keepalive`).",
+        |s, out| sum(s, out, |r| r.engine.keepalives_sent)),
+    family!(Counter "udp_relay_refused_total" [] "packets",
+        "Datagrams of proxied flows that could not be passed on: the other leg is gone, its link carries less, or no buffer.",
+        |s, out| sum(s, out, |r| r.engine.udp_relay_refused)),
     family!(Counter "tcp_slept_total" [] "flows", "TCP flows that gave up their stack for having nothing to do.",
         |s, out| sum(s, out, |r| r.engine.tcp_slept)),
     family!(Counter "tcp_woken_total" [] "flows", "TCP flows without a stack that got one, for needing more than their record gives.",

@@ -5,6 +5,7 @@
 mod daemon;
 mod flow;
 mod port;
+pub(crate) mod proxy;
 mod service;
 mod worker;
 
@@ -15,6 +16,7 @@ pub(super) const ALL: &[(&str, &[Family])] = &[
     ("Workers", worker::FAMILIES),
     ("Packets and flows", flow::FAMILIES),
     ("Services", service::FAMILIES),
+    ("Proxies", proxy::FAMILIES),
     ("Daemon", daemon::FAMILIES),
 ];
 
