@@ -5,7 +5,7 @@
 use crate::application::Application;
 use crate::policy::Policy;
 use crate::prefix::Prefix;
-use crate::proxy::{ProxyLimits, ProxySpec, Upstreams};
+use crate::proxy::{ProxyLimits, ProxySpec, Source, Target, Upstreams};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -110,6 +110,17 @@ pub struct Services {
     pub services: Vec<Service>,
     /// What proxies connect to.
     pub upstreams: Upstreams,
+}
+
+impl Services {
+    /// Whether a service sends flows to servers under the client's address: then hashes may lead the two legs of a
+    /// session to different workers.
+    #[must_use]
+    pub fn are_transparent(&self) -> bool {
+        let transparent =
+            |spec: &ProxySpec| spec.source == Source::Client && matches!(spec.target, Target::Upstream(_));
+        self.services.iter().filter_map(|service| service.proxy.as_deref()).any(transparent)
+    }
 }
 
 /// Bytes of a buffer, headroom included, that packets of this MTU need: the headroom, the Ethernet and VLAN headers, and

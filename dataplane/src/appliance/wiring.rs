@@ -108,7 +108,7 @@ fn rings(
             }
         }
     }
-    if ports.iter().any(|port| port.steering == Steering::Queue) {
+    if ports.iter().any(|port| port.steering == Steering::Queue) || settings.services.are_transparent() {
         for from in 0..workers {
             let to = (from + 1) % workers;
             for asked in 0..workers as u16 - 1 {
@@ -213,6 +213,7 @@ impl Kit {
             reta: Arc::new(reta.clone()),
             worker: self.index,
             workers,
+            passes: self.rings.passes(),
         };
         let proxies = Proxies::new(means, &self.sides, &s.services);
         let services = Arc::clone(&s.services);

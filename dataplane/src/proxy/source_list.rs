@@ -10,11 +10,18 @@ use l3l4::Addr;
 use super::source_ports::Endpoint;
 use crate::steer::{OpenEnded, Reta, Toeplitz};
 
-/// Which replies come to this worker.
+/// Which ports are this worker's.
 #[derive(Clone)]
 pub enum Ownership {
-    /// All of them: there is one worker, or packets are handed over by other means than their hash.
+    /// All of them: there is one worker.
     All,
+    /// Every so-manieth: replies come to any worker, and are handed over by other means than their hash.
+    Share {
+        /// How many workers there are.
+        workers: u16,
+        /// This one.
+        worker: u16,
+    },
     /// Those whose hash the redirection table gives to this worker.
     Hashed {
         /// The hash, with the key of the port.
@@ -32,7 +39,7 @@ impl Ownership {
     /// The hash of replies from `upstream` to `own`, but for the port that is looked for.
     fn begin(&self, own: Addr, upstream: Endpoint) -> OpenEnded {
         match self {
-            Self::All => OpenEnded::default(),
+            Self::All | Self::Share { .. } => OpenEnded::default(),
             Self::Hashed { toeplitz, .. } => toeplitz.open_ended(upstream.address, own, upstream.port),
         }
     }
@@ -42,6 +49,7 @@ impl Ownership {
     fn holds(&self, begun: OpenEnded, port: u16) -> bool {
         match self {
             Self::All => true,
+            Self::Share { workers, worker } => port % (*workers).max(1) == *worker,
             Self::Hashed { toeplitz, reta, workers, worker } => {
                 reta.owner(toeplitz.finish(begun, port), *workers) == *worker
             }

@@ -12,7 +12,7 @@ use dpdk_ffi::mbuf::{Mbuf, RxChecksum as NicChecksum};
 use dpdk_ffi::prefetch::prefetch;
 use dpdk_ffi::queue::BURST;
 use l3l4::packet::{self, Class, Headers, flags};
-use l3l4::{Protocol, RxChecksum, Unreachable};
+use l3l4::{Callbacks, Protocol, RxChecksum, Unreachable, Verdict};
 
 /// A burst of received packets.
 pub(crate) type Burst = ArrayVec<Mbuf, BURST>;
@@ -246,11 +246,11 @@ impl Worker {
     /// Whether the next worker is to be asked for this packet's flow, and how many have been asked before: the port
     /// spreads flows as it likes, and under pressure may put a packet into another queue than its flow's.
     #[inline(always)]
-    pub(crate) fn ask_next(&self, h: &Headers, hash: u32, origin: Origin) -> Option<usize> {
+    pub(crate) fn ask_next(&mut self, h: &Headers, hash: u32, origin: Origin) -> Option<usize> {
         if self.rings.next.is_empty() { None } else { self.next_to_ask(h, hash, origin) }
     }
 
-    fn next_to_ask(&self, h: &Headers, hash: u32, origin: Origin) -> Option<usize> {
+    fn next_to_ask(&mut self, h: &Headers, hash: u32, origin: Origin) -> Option<usize> {
         let crossing = self.cx.proxies.crossing();
         let asked = match origin {
             // Its hash has brought it here, but the other leg of its session may live elsewhere.
@@ -258,11 +258,13 @@ impl Worker {
             Origin::Worker { asked } => usize::from(asked),
             Origin::Port(_) => 0,
         };
-        let lost = asked < self.rings.next.len()
-            && h.key.protocol == Protocol::TCP
-            && h.flags & (flags::SYN | flags::ACK) != flags::SYN
-            && (crossing || self.cx.sides[h.key.port_index()].steering == Steering::Queue)
-            && !self.engine.contains(&h.key, hash);
+        let spread = self.cx.sides[h.key.port_index()].steering == Steering::Queue;
+        let may_be_lost = match h.key.protocol {
+            Protocol::TCP => (crossing || spread) && h.flags & (flags::SYN | flags::ACK) != flags::SYN,
+            // A datagram that a service takes opens a flow where it arrives.
+            _ => crossing && matches!(self.cx.l4_verdict(&h.key), Verdict::NotOurs | Verdict::NoService),
+        };
+        let lost = may_be_lost && asked < self.rings.next.len() && !self.engine.contains(&h.key, hash);
         lost.then_some(asked)
     }
 

@@ -75,6 +75,11 @@ pub(crate) struct Rings {
 }
 
 impl RingEnds {
+    /// Whether packets of no flow can be passed round.
+    pub(crate) fn passes(&self) -> bool {
+        !self.next.is_empty()
+    }
+
     /// Called on the worker's own thread, so that what packets are collected in is allocated there: made by one
     /// thread for all workers, it could share cache lines with what other workers write.
     pub(crate) fn build(self) -> Rings {

@@ -45,6 +45,20 @@ fn all(ports: &mut SourcePorts, upstream: Endpoint) -> Vec<(Addr, u16)> {
 }
 
 #[test]
+fn where_no_hash_decides_each_worker_has_its_share() {
+    let (own, upstream) = (addr("10.1.0.1"), endpoint("10.1.0.80", 443));
+    let mut seen = BTreeSet::new();
+    for worker in 0..3 {
+        let ownership = Ownership::Share { workers: 3, worker };
+        let mut ports = SourcePorts::new(&[own], ownership, &limits(2000..=2999), SECRET).unwrap();
+        let taken = all(&mut ports, upstream);
+        assert!((333..=334).contains(&taken.len()));
+        assert!(taken.iter().all(|(_, port)| seen.insert(*port)), "another worker has it");
+    }
+    assert_eq!(seen.len(), 1000);
+}
+
+#[test]
 fn every_port_leads_home_and_each_worker_has_its_own() {
     let cases = [("10.1.0.1", "10.1.0.80"), ("2001:db8::1", "2001:db8:0:7::80")];
     for (key, workers) in [&MICROSOFT, &SYMMETRIC_KEY].into_iter().flat_map(|k| [1, 2, 3, 8].map(|n| (k, n)))

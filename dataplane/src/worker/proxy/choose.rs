@@ -204,6 +204,10 @@ impl Proxies {
         }
         let leg = session.leg;
         if hashed && self.reta.owner(self.toeplitz.hash(&leg), self.workers) != self.worker {
+            if !self.passes {
+                // Nobody would bring its packets here.
+                return Lead::NoPort;
+            }
             self.legs_apart += 1;
         }
         session.phase = Phase::Connecting;

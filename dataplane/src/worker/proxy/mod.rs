@@ -97,6 +97,8 @@ pub(crate) struct Proxies {
     pools: Pools,
     checks: Checks,
     upstreams: Upstreams,
+    /// Whether packets of no flow can be passed round among workers.
+    passes: bool,
     /// Transparent legs of one session may come to different workers: see [`Proxies::crossing`].
     crossing: bool,
     /// Changes of servers' status seen so far, and when an ejection ends that is known.
@@ -121,11 +123,13 @@ pub(crate) struct Means {
     pub(crate) reta: Arc<Reta>,
     pub(crate) worker: u16,
     pub(crate) workers: u16,
+    /// Whether packets of no flow can be passed round among workers.
+    pub(crate) passes: bool,
 }
 
 impl Proxies {
     pub(crate) fn new(means: Means, sides: &[Side], services: &Services) -> Self {
-        let Means { limits, neighbours, toeplitz, reta, worker, workers } = means;
+        let Means { limits, neighbours, toeplitz, reta, worker, workers, passes } = means;
         // Others than the source ports', and another for each worker.
         let seed = u64::from_le_bytes(core::array::from_fn(|n| limits.secret[n + 8])) ^ u64::from(worker);
         let pools = Pools::new(&limits, Arc::clone(&toeplitz), Arc::clone(&reta), (worker, workers));
@@ -146,6 +150,7 @@ impl Proxies {
             pools,
             checks: Checks::new(seed),
             upstreams: Upstreams::default(),
+            passes,
             crossing: false,
             seen: 0,
             next_end: u64::MAX,
@@ -176,8 +181,9 @@ impl Proxies {
         };
         let hashed = |side: &Side| pools::is_hashed(side.steering, self.workers);
         self.crossing |= services.services.iter().any(transparent)
+            && self.passes
             && sides.iter().any(hashed)
-            && !sides.iter().all(hashed);
+            && (!sides.iter().all(hashed) || services.are_transparent());
         for (number, upstream) in services.upstreams.groups.iter().enumerate() {
             if let Some(known) = self.groups.get_mut(number) {
                 if known.group.update(Arc::clone(&upstream.roster)).is_err() {
@@ -207,8 +213,8 @@ impl Proxies {
         self.room = true;
     }
 
-    /// Whether a port that spreads flows as it likes and one that goes by their hash may have one leg each of a session
-    /// whose five-tuple is not ours to choose: then what finds no flow where its hash leads is passed round.
+    /// Whether the hash may lead the upstream leg of a session to another worker, because neither its addresses nor its
+    /// ports are ours to choose: then what finds no flow where its hash leads is passed round.
     pub(crate) fn crossing(&self) -> bool {
         self.crossing
     }

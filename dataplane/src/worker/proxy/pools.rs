@@ -81,7 +81,8 @@ impl Pools {
             return;
         }
         let ownership = match hashed {
-            false => Ownership::All,
+            false if self.workers == 1 => Ownership::All,
+            false => Ownership::Share { workers: self.workers, worker: self.worker },
             true => Ownership::Hashed {
                 toeplitz: Arc::clone(&self.toeplitz),
                 reta: Arc::clone(&self.reta),
