@@ -93,6 +93,7 @@ pub(crate) struct Proxies {
     /// A place came free.
     room: bool,
     resolving: VecDeque<SessionId>,
+    kept: datagram::Kept,
     groups: Vec<Balance>,
     pools: Pools,
     checks: Checks,
@@ -146,6 +147,7 @@ impl Proxies {
             awaited: Vec::new(),
             room: false,
             resolving: VecDeque::new(),
+            kept: datagram::Kept::default(),
             groups: Vec::new(),
             pools,
             checks: Checks::new(seed),

@@ -161,7 +161,11 @@ impl Worker {
         let proxies = &mut self.cx.proxies;
         let why = match chosen {
             Choice::Open(key, mac) => {
-                proxies.write_header(id.index, spec);
+                if key.protocol == Protocol::TCP {
+                    proxies.write_header(id.index, spec);
+                } else {
+                    proxies.take_kept(id);
+                }
                 return self.open_leg(id, key, mac);
             }
             Choice::Resolve => return proxies.resolving.push_back(id),
@@ -190,6 +194,7 @@ impl Worker {
 
     /// Asks for the stations that sessions wait for, and goes on with those that are known.
     fn ask_stations(&mut self) {
+        self.cx.proxies.forget_kept();
         for _ in 0..self.cx.proxies.resolving.len().min(PER_STEP) {
             let Some(id) = self.cx.proxies.resolving.pop_front() else { break };
             let Some(session) = self.cx.proxies.sessions.get(id) else { continue };
