@@ -35,8 +35,10 @@ fn every_family_is_encoded_with_its_type_and_labels() {
         let mut seen = 0;
         for line in lines {
             let labels = line.split_once('{').map_or("", |(_, rest)| rest.rsplit_once('}').unwrap().0);
-            let names: BTreeSet<_> =
-                labels.split(',').filter_map(|pair| Some(pair.split_once('=')?.0)).collect();
+            let names: BTreeSet<_> = labels
+                .split(',')
+                .filter_map(|pair| Some(pair.split_once('=')?.0.trim_end_matches('!')))
+                .collect();
             let mut declared: BTreeSet<_> = family.labels.iter().copied().collect();
             if family.kind == Kind::Histogram && line.contains("_bucket{") {
                 declared.insert("le");
@@ -139,7 +141,7 @@ fn asked(text: &str) -> Vec<(&str, Vec<&str>)> {
         let rest = &text[at..];
         let (name, rest) = rest.split_at(rest.find(|c| !named(c)).unwrap_or(rest.len()));
         let inside = rest.strip_prefix('{').and_then(|rest| rest.split('}').next()).unwrap_or_default();
-        let labels = inside.split(',').filter_map(|pair| Some(pair.split_once('=')?.0));
+        let labels = inside.split(',').filter_map(|pair| Some(pair.split_once('=')?.0.trim_end_matches('!')));
         (name, labels.collect())
     };
     starts.map(one).collect()
