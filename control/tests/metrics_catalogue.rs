@@ -35,8 +35,10 @@ fn every_family_is_encoded_with_its_type_and_labels() {
         let mut seen = 0;
         for line in lines {
             let labels = line.split_once('{').map_or("", |(_, rest)| rest.rsplit_once('}').unwrap().0);
-            let names: BTreeSet<_> =
-                labels.split(',').filter_map(|pair| Some(pair.split_once('=')?.0)).collect();
+            let names: BTreeSet<_> = labels
+                .split(',')
+                .filter_map(|pair| Some(pair.split_once('=')?.0.trim_end_matches('!')))
+                .collect();
             let mut declared: BTreeSet<_> = family.labels.iter().copied().collect();
             if family.kind == Kind::Histogram && line.contains("_bucket{") {
                 declared.insert("le");
@@ -129,4 +131,40 @@ fn latencies_are_counted_in_their_buckets() {
     for (nanoseconds, seconds) in LATENCY_BOUNDS {
         assert!((nanoseconds as f64 / 1e9 - seconds).abs() < 1e-12);
     }
+}
+
+/// What a text asks for: the names of metrics, with the labels that are asked for in braces.
+fn asked(text: &str) -> Vec<(&str, Vec<&str>)> {
+    let named = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let starts = text.match_indices("millrace_").filter(|(at, _)| !text[..*at].ends_with(named));
+    let one = |(at, _): (usize, &str)| {
+        let rest = &text[at..];
+        let (name, rest) = rest.split_at(rest.find(|c| !named(c)).unwrap_or(rest.len()));
+        let inside = rest.strip_prefix('{').and_then(|rest| rest.split('}').next()).unwrap_or_default();
+        let labels = inside.split(',').filter_map(|pair| Some(pair.split_once('=')?.0.trim_end_matches('!')));
+        (name, labels.collect())
+    };
+    starts.map(one).collect()
+}
+
+#[test]
+fn the_dashboard_and_the_rules_ask_for_metrics_and_labels_there_are() {
+    for file in ["conf/grafana/millrace.json", "conf/prometheus/rules.yaml"] {
+        let text = std::fs::read_to_string(format!("{}/../{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let asked = asked(&text);
+        assert!(asked.len() > 20, "{file}: {asked:?}");
+        for (name, labels) in asked {
+            let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+            let family = catalogue().find(|family| {
+                family.name == name || (family.kind == Kind::Histogram && base == Some(family.name))
+            });
+            let family = family.unwrap_or_else(|| panic!("{file}: there is no metric `{name}`"));
+            for label in labels {
+                let known = ["instance", "job"].contains(&label) || family.labels.contains(&label);
+                assert!(known, "{file}: `{name}` has no label `{label}`");
+            }
+        }
+    }
+    let broken = r#"rate(millrace_a_total{x="1",y=~"2"}[1m]) / job:millrace_b:rate + millrace_c"#;
+    assert_eq!(asked(broken), [("millrace_a_total", vec!["x", "y"]), ("millrace_c", vec![])]);
 }

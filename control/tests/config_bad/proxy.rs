@@ -305,6 +305,13 @@ const PROXIES: &[Case] = &[
         "no IPv6 address to reach the server [2001:db8::1]:443 from",
         "add an IPv6 address",
     ),
+    (
+        "source_ports: \"20000-29999\"",
+        "endpoints: 2000, source_ports: §\"1-80000\"",
+        "proxy.source_ports",
+        "not a port",
+        "1 to 65535",
+    ),
     ("\"20000-29999\"", "§\"29999-20000\"", "proxy.source_ports", "is empty", "20000-29999"),
     ("\"20000-29999\"", "§\"0-29999\"", "proxy.source_ports", "no port 0", "1 to 65535"),
     (
@@ -369,6 +376,12 @@ fn what_is_allowed_but_not_meant_is_a_warning_at_its_place() {
             "services[0].proxy.source_addresses[1]",
             "of a family that no server of `web` has",
         ),
+        (
+            "proxy: {source_ports",
+            "limits: {flows: 1000}\nproxy: {sessions: §501, source_ports",
+            "proxy.sessions",
+            "a session takes two flows, so the 1000 of `limits.flows` are enough for 500",
+        ),
         ("    any_ip: true\n", "", "services[2].proxy", "no port has `any_ip`"),
         (
             "match: {port: 443}",
@@ -408,4 +421,34 @@ fn what_is_allowed_but_not_meant_is_a_warning_at_its_place() {
         assert_eq!((warning.line, warning.column, warning.path.as_str()), (line, column, path), "{warning}");
         assert!(warning.what.contains(what), "{warning}");
     }
+}
+
+#[test]
+fn lists_of_source_ports_have_to_fit() {
+    let text = |endpoints: u32, range: &str, more: &str| {
+        let proxy = format!("{more}proxy: {{endpoints: {endpoints}, source_ports: \"{range}\"}}");
+        GOOD.replace("proxy: {source_ports: \"20000-29999\"}", &proxy)
+    };
+    let host = Host { memory: Some(1 << 30), strict: true, cpus: Some(vec![0, 1, 2, 3]), ..Host::unknown() };
+    let warned = |endpoints: u32| {
+        let text = text(endpoints, "20000-29999", "");
+        let warnings = parse_for("x", &text, &host).unwrap_or_else(|problems| panic!("{problems}")).warnings;
+        warnings.into_iter().find(|warning| warning.path == "proxy.endpoints")
+    };
+    // Two workers, and five addresses: four of networks, one of a service. Eight times the memory is 8 GiB.
+    assert_eq!(warned(42_949), None);
+    let warning = warned(42_950).unwrap();
+    let what = "2 x 42950 servers with 10000 ports of 5 addresses reserve 8 GiB, this machine has 1 GiB";
+    assert_eq!((warning.what.as_str(), warning.instead.as_str()), (what, "write `endpoints: 42949` or less"));
+
+    let shared: String = (1..64).map(|n| format!("10.2.1.{n}, ")).collect();
+    let service = |n: u32| {
+        let proxy = format!("{{upstream: web, source_addresses: [{shared}10.2.2.{n}]}}");
+        format!("  - {{name: s{n}, match: {{port: {n}}}, action: proxy, proxy: {proxy}}}\n")
+    };
+    let services: String = (100..200).map(service).collect();
+    let text = text(65_536, "1-65535", &services);
+    let problems = parse_for("x", &text, &Host::unknown()).expect_err("too much for a process").to_string();
+    assert!(problems.contains(": proxy.endpoints: 2 x 65536 servers with 65535 ports of 6405"), "{problems}");
+    assert!(problems.contains("of address space, a process has 65536 GiB: write `endpoints: "), "{problems}");
 }

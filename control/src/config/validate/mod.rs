@@ -6,6 +6,7 @@
 mod http;
 mod operate;
 mod ports;
+mod proxies;
 mod proxy;
 mod resources;
 mod services;
@@ -49,6 +50,7 @@ pub(crate) fn validate(
     subnets::check(&mut checker);
     upstreams::check(&mut checker);
     services::check(&mut checker);
+    proxies::check(&mut checker);
     resources::check(&mut checker);
     operate::check(&mut checker);
     checker.verdict

@@ -13,9 +13,9 @@ const MBUF_OVERHEAD: u64 = 256;
 /// What EAL and drivers take besides the pools (MiB), seen with net_tap and net_memif ports.
 const EAL_OVERHEAD_MB: u64 = 16;
 /// Address space for flows that no process has: processors of today give each 47 bits, and other things need room too.
-const MOST_ADDRESS_SPACE: u64 = 1 << 46;
+pub(super) const MOST_ADDRESS_SPACE: u64 = 1 << 46;
 /// How much more may be promised to flows than there is memory before it is worth a warning.
-const OVERCOMMIT: u64 = 8;
+pub(super) const OVERCOMMIT: u64 = 8;
 
 pub(super) fn check(checker: &mut Checker<'_>) {
     pools(checker);
@@ -157,7 +157,7 @@ fn readers(checker: &mut Checker<'_>) {
 }
 
 /// For people.
-fn gib(bytes: u64) -> String {
+pub(super) fn gib(bytes: u64) -> String {
     if bytes < 1 << 30 { format!("{} MiB", bytes >> 20) } else { format!("{} GiB", bytes >> 30) }
 }
 
