@@ -28,7 +28,7 @@ pub struct ProxyLimits {
 
 impl Default for ProxyLimits {
     fn default() -> Self {
-        Self { sessions: 65_536, source_ports: 1024..=u16::MAX, endpoints: 256, secret: [0; 16] }
+        Self { sessions: 32_768, source_ports: 1024..=u16::MAX, endpoints: 256, secret: [0; 16] }
     }
 }
 

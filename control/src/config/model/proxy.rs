@@ -68,7 +68,7 @@ section! {
     /// Bounds of proxying.
     pub struct Proxy {
         /// Sessions of a worker.
-        "sessions" sessions: u32 = default(65_536).range(16..=8_388_608);
+        "sessions" sessions: u32 = default(32_768).range(16..=8_388_608);
         /// Ports that upstream legs from Millrace's own addresses come from.
         "source_ports" source_ports: PortRange = default(PortRange { first: 1024, last: 65_535 });
         /// Servers (address and port) of a worker that such legs can go to at a time.
