@@ -136,6 +136,10 @@ impl Proxies {
     fn judge(&mut self, server: u16, change: Option<Health>) {
         if let Some((target, health)) = self.checks.target(server).zip(change) {
             target.status.set_health(health);
+            if health == Health::Up {
+                // Whatever made sessions fail is over.
+                target.status.eject_until(0);
+            }
         }
     }
 
