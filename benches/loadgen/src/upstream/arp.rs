@@ -10,6 +10,11 @@ const LENGTH: usize = 42;
 /// Ethernet and IPv4, and a request.
 const REQUEST: [u8; 10] = [8, 6, 0, 1, 8, 0, 6, 4, 0, 1];
 
+/// Whether a frame is about ARP: also what others say of themselves, which is nothing to us.
+pub(super) fn is_arp(frame: &[u8]) -> bool {
+    frame.get(12..14) == Some(&REQUEST[..2])
+}
+
 /// The answer to a frame, if it is a request for a server's address.
 pub(super) fn answer(frame: &[u8]) -> Option<[u8; LENGTH]> {
     let asked = frame.first_chunk::<LENGTH>()?;
@@ -47,6 +52,7 @@ mod tests {
         asked[22..28].copy_from_slice(&[2, 0, 0, 0, 0, 3]);
         asked[28..32].copy_from_slice(&place::FIRST_SOURCE.to_be_bytes());
         asked[38..42].copy_from_slice(&place::server(3).to_be_bytes());
+        assert!(is_arp(&asked) && !is_arp(&[0; 60]) && !is_arp(&asked[..13]));
         let mut room = [0xee; 64];
         assert_eq!(write(&mut room, &answer(&asked).unwrap()), 60);
         assert_eq!(room[..12], [2, 0, 0, 0, 0, 3, 2, 0, 0, 0, 0, 4]);

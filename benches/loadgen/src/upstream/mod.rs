@@ -130,12 +130,10 @@ impl Servers {
     /// Neither ours nor nonsense, perhaps.
     #[cold]
     fn other(&mut self, mbuf: &Mbuf) {
-        let asked = arp::answer(mbuf.data());
-        match asked {
-            Some(answer) => {
-                self.out.push(|room| arp::write(room, &answer));
-            }
-            None => self.counts.stray += 1,
+        if !arp::is_arp(mbuf.data()) {
+            self.counts.stray += 1;
+        } else if let Some(answer) = arp::answer(mbuf.data()) {
+            self.out.push(|room| arp::write(room, &answer));
         }
     }
 
