@@ -11,7 +11,7 @@ use dataplane::proxy::{
     Admin, CheckKind, Choice, Egress, Eject, Endpoint, Health, SendHeader, ServerSpec, Source, Target,
     Upstreams,
 };
-use dataplane::settings::Services;
+use dataplane::settings::{Services, Steering};
 use l3l4::Addr;
 
 const SECRET: [u8; 32] = [9; 32];
@@ -253,6 +253,34 @@ fn a_reload_may_use_the_addresses_of_the_start_and_no_others() {
         ),
         "{text}"
     );
+}
+
+#[test]
+fn the_first_transparent_service_with_a_group_needs_workers_that_pass_packets_on() {
+    let web = group("web", "{address: \"10.2.0.11:80\"}");
+    let (own, client) =
+        (config(&web, &front("upstream: web")), config(&web, &front("upstream: web, source: client")));
+    let one = start(&own);
+    let with = |workers, steering: &[Steering], begun: &Services, loaded: &Loaded| {
+        let kept = fixed(&own).running(workers, steering, begun);
+        services(loaded, Some((&one, &own.config)), &kept).map(|made| made.version)
+    };
+    let (rss, queue) = ([Steering::Rss, Steering::Software], [Steering::Rss, Steering::Queue]);
+    let problems = with(3, &rss, &one, &client).unwrap_err().to_string();
+    assert!(
+        problems.contains("services[0].proxy.source: ") && problems.contains("needs a restart"),
+        "{problems}"
+    );
+    for (workers, steering, begun, loaded) in [
+        (1, rss, &one, &client),
+        (3, queue, &one, &client),
+        (3, rss, &start(&client), &client),
+        (3, rss, &one, &own),
+        // Both legs have one five-tuple, and so one worker.
+        (3, rss, &one, &config("", &front("source: client"))),
+    ] {
+        assert_eq!(with(workers, &steering, begun, loaded), Ok(2), "{workers} {steering:?}");
+    }
 }
 
 #[test]

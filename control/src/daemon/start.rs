@@ -80,6 +80,8 @@ pub(super) fn start(
     );
     let dataplane = progress::shown(what, || Dataplane::start(settings))
         .map_err(|error| Failure::Start(error.to_string()))?;
+    let steering: Vec<_> = dataplane.ports().iter().map(|port| port.steering).collect();
+    let fixed = fixed.running(loaded.config.workers.cpus.len(), &steering, &services);
     debug!(arguments = ?dataplane.eal_args(), "EAL");
     for port in dataplane.ports() {
         info!(

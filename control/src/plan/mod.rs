@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use dataplane::proxy::ProxyLimits;
 use dataplane::settings::{
-    CongestionControl, EalOptions, Hugepages as EalHugepages, Limits, LogLevel, Settings,
+    CongestionControl, EalOptions, Hugepages as EalHugepages, Limits, LogLevel, Services, Settings, Steering,
     SynCookies as EngineSynCookies,
 };
 
@@ -35,13 +35,24 @@ pub struct Fixed {
     pub balance: [u8; 16],
     /// Addresses that are answered for beside the ports' own.
     pub pools: Pools,
+    /// Whether the packets of a transparent leg to a group find the worker that has it. A start sees to it where a
+    /// service needs it; who knows the running ports says what a reload finds ([`Fixed::running`]).
+    pub transparent: bool,
 }
 
 impl Fixed {
     /// For a start with this configuration and the secret that goes into [`settings`].
     #[must_use]
     pub fn new(config: &Config, secret: &[u8; 32]) -> Self {
-        Self { balance: derived(secret, "balance"), pools: proxy::pools(config) }
+        Self { balance: derived(secret, "balance"), pools: proxy::pools(config), transparent: true }
+    }
+
+    /// What it comes to with the ports as they were started, and the services of the start.
+    #[must_use]
+    pub fn running(self, workers: usize, steering: &[Steering], services: &Services) -> Self {
+        // What finds no flow is passed round among workers where that was set up.
+        let passed = steering.contains(&Steering::Queue) || services.are_transparent();
+        Self { transparent: workers == 1 || passed, ..self }
     }
 }
 

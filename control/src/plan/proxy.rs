@@ -1,7 +1,8 @@
 //! How services proxy: from configuration to data plane, and which addresses of ours their legs come from.
 //!
 //! Invariant: ports are known by the numbers of the running ones. An address that legs come from is answered for on
-//! every network they may leave by, from the start on: a reload that needs another one is refused.
+//! every network they may leave by, from the start on: a reload that needs another one is refused, and so is one that
+//! needs workers to pass on what they do not.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -10,7 +11,7 @@ use dataplane::proxy::{Egress, ProxySpec, SendHeader, Source, Target, Upstreams}
 use dataplane::settings::PortSettings;
 use l3l4::Addr;
 
-use super::{share, upstreams};
+use super::{Fixed, share, upstreams};
 use crate::config::model::{Config, Port, ProxySource, SendProxy, ServiceProxy, Upstream};
 use crate::config::reach::{self, Network, Only};
 use crate::config::{Loaded, Wrong};
@@ -88,8 +89,7 @@ pub(super) struct Setting<'a> {
     pub(super) loaded: &'a Loaded,
     /// The running ports.
     pub(super) ports: &'a [Port],
-    /// What they answer for.
-    pub(super) pools: &'a Pools,
+    pub(super) fixed: &'a Fixed,
     pub(super) upstreams: &'a Upstreams,
     pub(super) workers: usize,
 }
@@ -109,13 +109,18 @@ pub(super) fn proxy(setting: &Setting<'_>, wanted: &ServiceProxy) -> Result<Prox
         return Err((".egress".into(), Wrong::new(what, "name a running port, or restart")));
     }
     let groups = &setting.loaded.config.upstreams;
-    let unknown = needed(setting.ports, groups, wanted).find(|(_, place)| !setting.pools.contains(place));
+    let unknown =
+        needed(setting.ports, groups, wanted).find(|(_, place)| !setting.fixed.pools.contains(place));
     if let Some((index, (port, vlan, address))) = unknown {
         let port = setting.ports.get(port).map_or("", |port| port.name.as_str());
         let side = if vlan == 0 { String::new() } else { format!(", VLAN {vlan}") };
         let what = format!("{address} is not answered for on the port `{port}`{side}: that needs a restart");
         let instead = "restart, or use addresses that were in use at the start";
         return Err((format!(".source_addresses[{index}]"), Wrong::new(what, instead)));
+    }
+    if wanted.source == ProxySource::Client && wanted.upstream.is_some() && !setting.fixed.transparent {
+        let what = "the workers do not pass on packets of transparent legs to a group: that needs a restart";
+        return Err((".source".into(), Wrong::new(what, "restart, or write `source: own`")));
     }
     Ok(ProxySpec {
         target,

@@ -49,8 +49,7 @@ pub fn services(
         workers.cpus.len(),
         &mut problems,
     );
-    let setting =
-        Setting { loaded, ports, pools: &fixed.pools, upstreams: &upstreams, workers: workers.cpus.len() };
+    let setting = Setting { loaded, ports, fixed, upstreams: &upstreams, workers: workers.cpus.len() };
     for (index, wanted) in loaded.config.services.iter().enumerate() {
         let mut report = |key: &str, what: String, instead: String| {
             problems.push(loaded.problem(&format!("services[{index}]{key}"), Wrong::new(what, instead)));
