@@ -4,9 +4,10 @@
 use std::fmt::Debug;
 
 use control::protocol::{
-    Answer, ConfigView, DropRow, Drops, FlowList, FlowQuery, MempoolRow, Message, NeighbourList,
-    NeighbourRow, Outcome, PortRow, Refusal, RefusalCode, Reloaded, Reply, Request, ServiceRow, Transport,
-    VERSION, VersionView, WorkerRow, to_line,
+    Answer, ConfigView, Done, DropRow, Drops, FlowList, FlowQuery, LegRow, MempoolRow, Message,
+    NeighbourList, NeighbourRow, Outcome, PortRow, Refusal, RefusalCode, Reloaded, Reply, Request, ServerRow,
+    ServerState, ServiceRow, SessionList, SessionQuery, SessionRow, Transport, VERSION, VersionView,
+    WorkerRow, to_line,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -31,7 +32,16 @@ fn requests_read_back() {
         Request::Workers,
         Request::Ports,
         Request::Flows(FlowQuery::default()),
-        Request::Flows(query),
+        Request::Flows(query.clone()),
+        Request::Upstreams,
+        Request::Sessions(SessionQuery::default()),
+        Request::Sessions(SessionQuery { leg: query, upstream: Some("web/a".into()) }),
+        Request::UpstreamSet {
+            upstream: "web".into(),
+            server: "[fd00::1]:80".into(),
+            to: ServerState::Disabled,
+        },
+        Request::ShutdownFlow { worker: 3, id: "17.3".into() },
         Request::Neighbours,
         Request::Mempools,
         Request::Services,
@@ -58,11 +68,41 @@ fn answers_read_back() {
         age_seconds: 3,
     };
     let counters = [("http_requests".to_owned(), u64::MAX)].into();
+    let leg = LegRow {
+        id: "1.2".into(),
+        protocol: "tcp".into(),
+        remote: "10.0.0.1".parse().unwrap(),
+        remote_port: 40_000,
+        local: "fd00::2".parse().unwrap(),
+        local_port: 80,
+        port: "lan".into(),
+        vlan: 0,
+        state: "ESTABLISHED".into(),
+        cpu: 2,
+        home: Some(1),
+    };
+    let session = SessionRow {
+        worker: 1,
+        service: "front".into(),
+        upstream: "web".into(),
+        server: "a".into(),
+        phase: "relaying".into(),
+        client: Some(leg),
+        upstream_leg: None,
+        age_seconds: 1.5,
+        idle_seconds: 0.0,
+        bytes_up: u64::MAX,
+        bytes_down: 0,
+    };
+    let server = ServerRow { address: Some("[fd00::1]:80".parse().unwrap()), ..ServerRow::default() };
     let row = DropRow { packets: 1, workers: vec![1, 0], ..DropRow::default() };
     for answer in [
         Answer::Workers(vec![WorkerRow { busy_seconds: 0.1, ..WorkerRow::default() }]),
         Answer::Ports(vec![PortRow { up: Some(true), ..PortRow::default() }]),
         Answer::Flows(FlowList { cut: true, ..FlowList::default() }),
+        Answer::Sessions(SessionList { sessions: vec![session], ..SessionList::default() }),
+        Answer::Upstreams(vec![server, ServerRow::default()]),
+        Answer::Done(Done { message: "web/a: draining".into() }),
         Answer::Neighbours(NeighbourList { neighbours: vec![neighbour], ..NeighbourList::default() }),
         Answer::Mempools(vec![MempoolRow::default()]),
         Answer::Services(vec![ServiceRow { counters, order: Some(0), ..ServiceRow::default() }]),
@@ -86,4 +126,20 @@ fn a_client_reads_past_what_it_does_not_know() {
     let line = r#"{"version":1,"error":{"code":"brand_new","message":"why"}}"#;
     let reply: Reply = serde_json::from_str(line).unwrap();
     assert_eq!(reply.outcome, Outcome::Error(Refusal::new(RefusalCode::Other, "why")));
+}
+
+/// What fuzzing begins with is what is really said.
+#[test]
+fn the_seeds_of_the_fuzzer_are_understood() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/seeds/admin");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let message = serde_json::from_str::<Message>(&text).map(|_| ());
+        let reply = serde_json::from_str::<Reply>(&text).map(|_| ());
+        assert!(message.is_ok() || reply.is_ok(), "{}: {message:?}, {reply:?}", path.display());
+        seen += 1;
+    }
+    assert!(seen > 9, "{seen}");
 }

@@ -277,6 +277,13 @@ fn changes_are_named_and_sorted_by_what_they_need() {
             &["limits.flows", "limits.half_open"],
         ),
         ("services:", "tcp: {buffer_size: 8KiB}\nservices:", &[], &["tcp.buffer_size"]),
+        ("services:", "tcp: {keepalive: 1m}\nservices:", &[], &["tcp.keepalive"]),
+        (
+            "services:",
+            "proxy: {sessions: 100, endpoints: 5}\nservices:",
+            &[],
+            &["proxy.sessions", "proxy.endpoints"],
+        ),
         ("services:", "eal: {memory_mb: 600}\nservices:", &[], &["eal.memory_mb"]),
         ("services:", "mempool: {cache: 128}\nservices:", &[], &["mempool.cache"]),
         ("services:", "admin: {socket: /tmp/a.sock}\nservices:", &[], &["admin.socket"]),
@@ -294,6 +301,78 @@ fn changes_are_named_and_sorted_by_what_they_need() {
     let lines: Vec<_> = old.lines().collect();
     let swapped = [&lines[..3], &[lines[4], lines[3]]].concat().join("\n");
     assert_eq!(changes(&old, &swapped), (words(&["services (order)"]), vec![]));
+}
+
+#[test]
+fn what_a_reload_changes_of_upstreams_goes_by_their_names() {
+    let old = format!(
+        "{SMALLEST}upstreams:\n  - {{name: web, servers: [{{name: a, address: \"10.64.0.11:80\"}}, \
+         {{address: \"10.64.0.12:80\"}}]}}\nservices:\n  - {{name: f, match: {{protocol: tcp}}, action: proxy, \
+         proxy: {{upstream: web}}}}\n"
+    );
+    let cases: &[(&str, &str, &[&str])] = &[
+        ("11:80\"", "11:80\", weight: 3", &["upstreams[web].servers[a].weight"]),
+        ("10.64.0.11:80", "10.64.0.13:80", &["upstreams[web].servers[a].address"]),
+        (
+            "12:80",
+            "13:80",
+            &["upstreams[web].servers[10.64.0.12:80]", "upstreams[web].servers[10.64.0.13:80]"],
+        ),
+        ("name: web,", "name: web, eject: {failures: 9},", &["upstreams[web].eject.failures"]),
+        ("name: web,", "name: web, health_check: {},", &["upstreams[web].health_check"]),
+        ("upstream: web", "upstream: web, retries: 0", &["services[f].proxy.retries"]),
+        ("name: web", "name: api", &["upstreams[web]", "upstreams[api]", "services[f].proxy.upstream"]),
+    ];
+    for (from, to, reloadable) in cases {
+        let new = old
+            .replacen(from, to, 1)
+            .replace("upstream: web}", if *to == "name: api" { "upstream: api}" } else { "upstream: web}" });
+        assert_eq!(
+            changes(&old, &new),
+            (reloadable.iter().map(|key| (*key).to_owned()).collect(), vec![]),
+            "{to}"
+        );
+    }
+}
+
+#[test]
+fn the_defaults_of_proxies_are_the_documented_ones() {
+    let text = format!(
+        "{SMALLEST}upstreams: [{{name: web, servers: [{{address: \"10.64.0.11:80\"}}], health_check: {{http: {{}}}}}}]\n\
+         services: [{{name: f, match: {{}}, action: proxy, proxy: {{upstream: web}}}}]\n"
+    );
+    let Config { upstreams, services, proxy, tcp, .. } = good(&text).config;
+    let shown = |value: Json| strip_nulls(value);
+    let group = shown(serde_json::to_value(&upstreams[0]).unwrap());
+    assert_eq!(
+        group,
+        serde_json::json!({
+            "name": "web",
+            "balance": "round_robin",
+            "servers": [{"name": "10.64.0.11:80", "address": "10.64.0.11:80", "weight": 1}],
+            "health_check": {
+                "http": {"path": "/", "expect": "200-399"},
+                "interval": "2s", "timeout": "1s", "rise": 2, "fall": 3,
+            },
+            "eject": {"failures": 5, "time": "10s"},
+        })
+    );
+    let service = shown(serde_json::to_value(services[0].proxy.as_ref().unwrap()).unwrap());
+    assert_eq!(
+        service,
+        serde_json::json!({
+            "upstream": "web", "source": "own", "source_addresses": [], "send_proxy": "none",
+            "accept_proxy": false, "wait_for_upstream": false, "connect_timeout": "2s", "retries": 2,
+            "queue": 1024, "queue_timeout": "5s", "idle_timeout": "1h",
+        })
+    );
+    let proxy = serde_json::to_value(&proxy).unwrap();
+    assert_eq!(
+        proxy,
+        serde_json::json!({"sessions": 65_536, "source_ports": "1024-65535", "endpoints": 256})
+    );
+    assert_eq!((tcp.keepalive, tcp.keepalive_interval), (Duration::ZERO, Duration::from_secs(15)));
+    assert_eq!(tcp.keepalive_probes, 4);
 }
 
 #[test]
