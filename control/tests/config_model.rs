@@ -369,7 +369,7 @@ fn the_defaults_of_proxies_are_the_documented_ones() {
     let proxy = serde_json::to_value(&proxy).unwrap();
     assert_eq!(
         proxy,
-        serde_json::json!({"sessions": 65_536, "source_ports": "1024-65535", "endpoints": 256})
+        serde_json::json!({"sessions": 32_768, "source_ports": "1024-65535", "endpoints": 256})
     );
     assert_eq!((tcp.keepalive, tcp.keepalive_interval), (Duration::ZERO, Duration::from_secs(15)));
     assert_eq!(tcp.keepalive_probes, 4);

@@ -378,7 +378,7 @@ fn what_is_allowed_but_not_meant_is_a_warning_at_its_place() {
         ),
         (
             "proxy: {source_ports",
-            "limits: {flows: 1000}\nproxy: {sessions: §1001, source_ports",
+            "limits: {flows: 1000}\nproxy: {sessions: §501, source_ports",
             "proxy.sessions",
             "a session takes two flows, so the 1000 of `limits.flows` are enough for 500",
         ),

@@ -68,8 +68,8 @@ fn source_ports(checker: &mut Checker<'_>) {
 fn sessions(checker: &mut Checker<'_>) {
     let (sessions, flows) = (checker.config.proxy.sessions, checker.config.limits.flows);
     let most = flows / 2;
-    // The defaults are the same for both: only more than that was surely not meant.
-    if checker.given("proxy.sessions") && sessions > flows && checker.usable("limits.flows") {
+    // Where only `limits.flows` is lower nobody asked for so many sessions.
+    if checker.given("proxy.sessions") && sessions > most && checker.usable("limits.flows") {
         let what =
             format!("a session takes two flows, so the {flows} of `limits.flows` are enough for {most}");
         checker.warn("proxy.sessions", what, format!("write {most} or less, or raise `limits.flows`"));
