@@ -1,17 +1,21 @@
 //! The TCP/UDP engine under a script: segments whose numbers are near the right ones, packets that are none, time,
-//! applications that write, take, close and abort when they like, and buffers that run out.
+//! applications that write, take, close and abort when they like, flows opened from here and joined with others, SYNs
+//! whose answer is held back, and buffers that run out.
 //!
 //! Invariant, after every step: packets delivered + dropped = given, flows opened = closed + live, all counts within
-//! their limits, every packet sent well-formed, and the engine never asks to be woken for nothing for ever.
-//! At the end every flow ends, by itself or by being aborted.
+//! their limits and as a look at every flow has them, every packet sent well-formed, a held SYN not answered before
+//! that was said, and the engine never asks to be woken for nothing for ever.
+//! At the end every flow ends, by itself or by being aborted, once, with its totals right before; these add up to what
+//! was counted.
 
 use core::time::Duration;
+use std::collections::{HashMap, HashSet};
 
 use arbitrary::{Arbitrary, Unstructured};
 use l3l4::{Builder, FlowId, FlowKey, Limits, Protocol, RxChecksum, SynCookies, TooBig};
 
 use crate::common::wire::{self, ACK, FIN, PSH, RST, SYN, Seg, seg};
-use crate::common::{SECRET, World, app};
+use crate::common::{SECRET, SERVER, World, app};
 
 /// Few of everything, so that limits are reached.
 const LIMITS: Limits = Limits {
@@ -35,9 +39,12 @@ struct Setup {
     flood: u16,
     /// Whether flows end by waiting or by being aborted.
     wait: bool,
+    /// After how many seconds silent connections are probed; 0 for never.
+    keepalive: u8,
+    probes: u8,
 }
 
-/// Which connection: the low bits name the client, the others the application.
+/// Which flow: the low bits name the client, the others the application, or those that are opened from here.
 #[derive(Arbitrary, Debug, Clone, Copy)]
 struct Who(u8);
 
@@ -98,6 +105,50 @@ enum Step {
     Accepting(bool),
     AbortSome(u8),
     Release,
+    /// Opens a connection, and gives it something to say early.
+    Open {
+        who: Who,
+        user: u8,
+        patience: u16,
+        len: u16,
+        end: bool,
+    },
+    /// A server's SYN-ACK, or its RST.
+    Serve {
+        who: Who,
+        seq: u32,
+        window: u16,
+        options: u8,
+        refuse: bool,
+    },
+    /// Where the next connection goes that is refused.
+    Other(Who),
+    /// Answers one of the SYNs that are held.
+    Answer(u8),
+    Give {
+        flow: u8,
+        len: u16,
+        end: bool,
+    },
+    OpenUdp {
+        who: Who,
+        user: u8,
+    },
+    SendDatagram {
+        flow: u8,
+        len: u16,
+    },
+    /// Makes two flows the ends of a relay.
+    Pair {
+        one: u8,
+        other: u8,
+    },
+    /// Moves what waits between two.
+    Join {
+        one: u8,
+        other: u8,
+        inside: bool,
+    },
 }
 
 /// A setup and steps.
@@ -124,7 +175,7 @@ const OPTIONS: [&[u8]; 8] = [
     &[2, 4, 2, 0x18, 3, 3, 2, 0],
 ];
 
-const PORTS: [u16; 12] = [
+const PORTS: [u16; 15] = [
     app::ECHO,
     app::MANUAL,
     app::DISCARD,
@@ -137,10 +188,44 @@ const PORTS: [u16; 12] = [
     app::REJECT,
     app::DROP,
     app::NO_SERVICE,
+    app::HOLD,
+    app::PASS,
+    app::PROXY,
+];
+
+/// Applications of flows that are opened from here.
+const USERS: [u16; 12] = [
+    app::PROXY,
+    app::MANUAL,
+    app::ECHO,
+    app::PROXY,
+    app::DISCARD,
+    app::PASS,
+    app::FLOOD,
+    app::SHOUT,
+    app::QUOTA,
+    app::ANSWER,
+    app::TAKING,
+    app::ABORT,
 ];
 
 impl Who {
+    /// The first of those that are opened from here.
+    const OURS: u8 = 22 << 3;
+
+    /// One of few that are opened from here, so that their five-tuples come again.
+    fn ours(number: u8) -> Self {
+        Self(number % (u8::MAX - Self::OURS + 1) + Self::OURS)
+    }
+
+    fn is_ours(self) -> bool {
+        self.0 >= Self::OURS
+    }
+
     fn port(self) -> u16 {
+        if self.is_ours() {
+            return app::OURS + u16::from(self.0 >> 3 & 1);
+        }
         match PORTS[usize::from(self.0 >> 3) % PORTS.len()] {
             app::TAKING if self.0 & 1 != 0 => app::LEAVING,
             port => port,
@@ -148,12 +233,33 @@ impl Who {
     }
 
     fn sport(self) -> u16 {
-        40_000 + u16::from(self.0 & 3)
+        if self.is_ours() { SERVER + u16::from(self.0 & 1) } else { 40_000 + u16::from(self.0 & 3) }
+    }
+
+    fn ends(self) -> (&'static str, &'static str) {
+        match (self.0 & 4 != 0, self.is_ours()) {
+            (false, false) => ("10.0.0.1", "10.0.0.2"),
+            (false, true) => ("10.0.0.1", "10.0.0.9"),
+            (true, false) => ("fd00::1", "fd00::2"),
+            (true, true) => ("fd00::1", "fd00::9"),
+        }
     }
 
     fn seg(self, flags: u8, seq: u32, ack: u32) -> Seg {
-        let ends = if self.0 & 4 != 0 { ("fd00::1", "fd00::2") } else { ("10.0.0.1", "10.0.0.2") };
+        let ends = self.ends();
         seg(self.port(), flags, seq, ack).sport(self.sport()).ends(ends.0, ends.1)
+    }
+
+    fn key(self, protocol: Protocol) -> FlowKey {
+        let one = self.seg(0, 0, 0);
+        FlowKey {
+            remote: one.from.into(),
+            local: one.to.into(),
+            remote_port: one.sport,
+            local_port: one.dport,
+            protocol,
+            link: 0,
+        }
     }
 }
 
@@ -163,8 +269,14 @@ struct Play {
     /// The right numbers of each connection, as the last segment from the engine had them: next from the client,
     /// next from the engine.
     numbers: [(u32, u32); 256],
-    /// Work of all waits so far.
-    wakes: u64,
+    /// Connections whose SYN is held.
+    held: HashMap<FlowKey, FlowId>,
+    /// Those that were answered.
+    answered: HashSet<FlowKey>,
+    /// Flows of which the above is known.
+    seen: usize,
+    /// The next connection for a relay goes there.
+    next: u8,
 }
 
 /// The most turns that may be asked for in one wait.
@@ -182,6 +294,9 @@ impl Play {
             .direct(setup.cookies & 4 == 0)
             .tcp_sleep_after(setup.naps.then_some(Duration::from_secs(1)))
             .tcp_idle_timeout(Duration::from_secs(600))
+            .tcp_keepalive((setup.keepalive > 0).then(|| Duration::from_secs(u64::from(setup.keepalive))))
+            .tcp_keepalive_interval(Duration::from_secs(1 + u64::from(setup.probes >> 4)))
+            .tcp_keepalive_probes(1 + setup.probes % 4)
             .tcp_halfopen_idle_timeout(Duration::from_secs(600));
         let mut world = World::with_mtu(builder, mtu);
         world.app.quota = usize::from(setup.quota);
@@ -189,7 +304,15 @@ impl Play {
         world.app.deadline = Duration::from_secs(3);
         world.app.patience = (setup.cookies & 8 != 0).then_some(Duration::from_secs(5));
         world.app.polite = setup.cookies & 16 != 0;
-        Self { world, mtu, numbers: [(1, 1); 256], wakes: 0 }
+        Self {
+            world,
+            mtu,
+            numbers: [(1, 1); 256],
+            held: HashMap::new(),
+            answered: HashSet::new(),
+            seen: 0,
+            next: 0,
+        }
     }
 
     fn step(&mut self, step: Step) {
@@ -233,7 +356,7 @@ impl Play {
             }
             Step::Raw(bytes) => self.give(bytes),
             Step::Udp { who, len } => {
-                let ends = if who.0 & 4 != 0 { ("fd00::1", "fd00::2") } else { ("10.0.0.1", "10.0.0.2") };
+                let ends = who.ends();
                 let data = vec![7; usize::from(len) % 9500];
                 self.give(wire::udp(ends.0, ends.1, who.sport(), who.port(), &data));
             }
@@ -275,23 +398,125 @@ impl Play {
             Step::Release => {
                 self.world.engine.release_spare();
             }
+            Step::Open { who, user, patience, len, end } => {
+                let key = Who::ours(who.0).key(Protocol::TCP);
+                let user = USERS[usize::from(user) % USERS.len()];
+                let patience = Duration::from_millis(u64::from(patience));
+                if let Some(id) = self.open(&key, user, patience) {
+                    let data = vec![user as u8; usize::from(len) % 6000];
+                    self.say(id, &data, end);
+                }
+            }
+            Step::Serve { who, seq, window, options, refuse } => {
+                let who = Who::ours(who.0);
+                let (_, ack) = self.numbers[usize::from(who.0)];
+                let answer = if refuse {
+                    who.seg(RST | ACK, 0, ack)
+                } else {
+                    let options = OPTIONS[usize::from(options) % 8];
+                    who.seg(SYN | ACK, seq, ack).window(window).options(options)
+                };
+                self.give(answer.build());
+            }
+            Step::Other(who) => self.world.app.others.push(Who::ours(who.0).key(Protocol::TCP)),
+            Step::Answer(number) => {
+                let mut held: Vec<_> = self.held.iter().map(|(key, id)| (*id, *key)).collect();
+                held.sort_by_key(|(id, _)| id.index());
+                if let Some((id, key)) = held.get(usize::from(number) % held.len().max(1)) {
+                    self.world.engine.answer(*id).expect("it is held");
+                    self.held.remove(key);
+                    self.answered.insert(*key);
+                    self.world.engine.answer(*id).expect_err("it was answered");
+                } else if let Some(id) = self.flow(number) {
+                    self.world.engine.answer(id).expect_err("it is not held");
+                }
+            }
+            Step::Give { flow, len, end } => {
+                if let Some(id) = self.flow(flow) {
+                    self.say(id, &vec![flow; usize::from(len) % 6000], end);
+                }
+            }
+            Step::OpenUdp { who, user } => {
+                let (key, now) = (Who::ours(who.0).key(Protocol::UDP), self.world.time());
+                let user = [app::PASS, app::ECHO][usize::from(user) % 2];
+                let _ = self.world.engine.open_udp(&mut self.world.app, now, &key, u64::from(user));
+            }
+            Step::SendDatagram { flow, len } => {
+                if let Some(id) = self.flow(flow) {
+                    let (data, now) = (vec![flow; usize::from(len) % 9500], self.world.time());
+                    let _ = self.world.engine.send_datagram(&mut self.world.app, now, id, &data);
+                }
+            }
+            Step::Pair { one, other } => {
+                if let (Some(one), Some(other)) = (self.flow(one), self.flow(other)) {
+                    self.pair(one, other);
+                }
+            }
+            Step::Join { one, other, inside } => {
+                if let (Some(one), Some(other)) = (self.flow(one), self.flow(other)) {
+                    if inside {
+                        let _ = self.world.engine.with_conn(one, |conn| conn.relay(other));
+                    } else {
+                        self.world.engine.join(one, other);
+                    }
+                }
+            }
         }
         self.turn();
+    }
+
+    fn open(&mut self, key: &FlowKey, user: u16, patience: Duration) -> Option<FlowId> {
+        let now = self.world.time();
+        self.world.engine.connect(&mut self.world.app, now, key, u64::from(user), patience).ok()
+    }
+
+    /// Gives a flow something to say; what it takes is what it counts.
+    fn say(&mut self, id: FlowId, data: &[u8], end: bool) {
+        let now = self.world.time();
+        let written = |world: &World| world.engine.flow(id, now).map_or(0, |info| info.bytes_out);
+        let before = written(&self.world);
+        let taken = self.world.engine.give(id, data, end);
+        assert!(taken <= data.len());
+        assert_eq!(written(&self.world) - before, taken as u64);
+    }
+
+    /// Flows that are still there become the ends of a relay.
+    fn pair(&mut self, one: FlowId, other: FlowId) {
+        let now = self.world.time();
+        let live = |id| self.world.engine.flow(id, now).is_some();
+        if live(one) && live(other) {
+            self.world.app.pairs.insert(one, other);
+            self.world.app.pairs.insert(other, one);
+        }
+    }
+
+    /// Opens what relays lack, and breaks off what lost its other half.
+    fn serve(&mut self) {
+        let now = self.world.time();
+        for id in std::mem::take(&mut self.world.app.to_connect) {
+            if self.world.engine.flow(id, now).is_none() {
+                continue;
+            }
+            self.next = self.next.wrapping_add(1);
+            let key = Who::ours(self.next).key(Protocol::TCP);
+            match self.open(&key, app::PROXY, Duration::from_secs(5)) {
+                Some(other) => {
+                    self.pair(id, other);
+                    self.world.engine.join(id, other);
+                }
+                None => _ = self.world.engine.abort_flow(id),
+            }
+        }
+        for id in std::mem::take(&mut self.world.app.to_abort) {
+            let _ = self.world.engine.abort_flow(id);
+        }
     }
 
     /// An error that quotes one of the last bytes sent on this connection, or one around them.
     fn too_big(&mut self, who: Who, pick: u16) {
         const SAID: [Option<u32>; 8] =
             [None, Some(551), Some(552), Some(1000), Some(1280), Some(1301), Some(1400), Some(70_000)];
-        let one = who.seg(0, 0, 0);
-        let key = FlowKey {
-            remote: one.from.into(),
-            local: one.to.into(),
-            remote_port: one.sport,
-            local_port: one.dport,
-            protocol: Protocol::TCP,
-            link: 0,
-        };
+        let key = who.key(Protocol::TCP);
         let seq = self.numbers[usize::from(who.0)].1.wrapping_sub(u32::from(pick / 8 % 512));
         let error = TooBig { key, seq, mtu: SAID[usize::from(pick % 8)], len: 1500 };
         let now = self.world.time();
@@ -312,17 +537,63 @@ impl Play {
 
     /// A turn; looks at what came out.
     fn turn(&mut self) -> Option<u64> {
+        self.serve();
         let next = self.world.turn().map(l3l4::Instant::micros);
+        self.note_held();
         for packet in self.world.app.take_out() {
             self.look(&packet);
         }
         self.world.app.metas.clear();
+        self.audit();
+        next
+    }
+
+    /// Learns of the SYNs that are held since the last turn, and of those that are no longer.
+    fn note_held(&mut self) {
+        for (id, key) in &self.world.app.opened[self.seen..] {
+            if key.local_port == app::HOLD && key.protocol == Protocol::TCP {
+                self.answered.remove(key);
+                self.held.insert(*key, *id);
+            }
+        }
+        self.seen = self.world.app.opened.len();
+        let Self { world, held, .. } = self;
+        held.retain(|_, id| match world.engine.flow(*id, world.time()) {
+            Some(info) => {
+                assert_eq!(info.state, "SYN-RECEIVED", "nothing has answered its SYN");
+                true
+            }
+            None => false,
+        });
+    }
+
+    /// The gauges are what a look at every flow gives.
+    fn audit(&self) {
         let engine = &self.world.engine;
+        let (mut udp, mut over, mut opening, mut half_open, mut asleep) = (0, 0, 0, 0, 0);
+        engine.scan(0, usize::MAX >> 1, self.world.time(), |info| {
+            match info.state {
+                "UDP" => udp += 1,
+                "TIME-WAIT" => over += 1,
+                "SYN-SENT" => opening += 1,
+                "SYN-RECEIVED" => half_open += 1,
+                _ => {}
+            }
+            asleep += usize::from(info.asleep);
+        });
+        assert_eq!(udp, engine.udp_flow_count());
+        assert_eq!(over + udp + engine.tcp_flow_count(), engine.flow_count());
+        assert_eq!(opening, engine.connecting_count());
+        // One that is given up has no state any more, and leaves at the next turn at which there is a buffer. One that
+        // a cookie opened while there was none is called half-open until the peer says something again.
+        let by_cookie = engine.counters().syn_cookies_accepted > 0;
+        assert!(half_open <= engine.half_open_count() || by_cookie);
+        assert_eq!(asleep, engine.asleep_count());
         assert!(engine.flow_count() <= LIMITS.flows);
         assert!(engine.half_open_count() <= LIMITS.half_open);
         assert!(engine.udp_flow_count() <= LIMITS.udp_flows);
         assert!(engine.stack_count() <= LIMITS.live);
-        next
+        assert_eq!(self.world.app.totals.len(), self.world.app.closed.len());
     }
 
     fn look(&mut self, packet: &[u8]) {
@@ -343,6 +614,10 @@ impl Play {
             return;
         }
         let port = |at: usize| u16::from_be_bytes([packet[l3 + at], packet[l3 + at + 1]]);
+        if port(0) == app::HOLD {
+            let may = |key: &&FlowKey| key.remote_port == port(2) && key.local.is_v4() == (l3 == 20);
+            assert!(self.answered.iter().any(|key| may(&key)), "held, but answered: {segment:?}");
+        }
         let v6 = if l3 == 40 { 4 } else { 0 };
         for who in 0..=255u8 {
             let one = Who(who);
@@ -374,7 +649,6 @@ impl Play {
                 break;
             }
         }
-        self.wakes += wakes;
         self.world.now = end;
     }
 
@@ -397,5 +671,23 @@ impl Play {
         }
         assert_eq!(self.world.engine.flow_count(), 0, "every flow ends: {:?}", self.world.engine.counters());
         self.world.check();
+        self.add_up();
+    }
+
+    /// Every flow has ended once, and what they said at their ends is what was counted.
+    fn add_up(&self) {
+        let app = &self.world.app;
+        let closed: HashSet<FlowId> = app.closed.iter().map(|(id, _)| *id).collect();
+        assert_eq!(closed.len(), app.closed.len(), "once");
+        let mut sums = (0, 0);
+        for (id, key) in &app.opened {
+            assert!(closed.contains(id), "{key}");
+            let (_, bytes_in, bytes_out) = app.totals.iter().find(|(of, ..)| of == id).expect("it has totals");
+            if key.protocol == Protocol::TCP {
+                sums = (sums.0 + bytes_in, sums.1 + bytes_out);
+            }
+        }
+        let counters = self.world.engine.counters();
+        assert_eq!(sums, (counters.tcp_bytes_in, counters.tcp_bytes_out));
     }
 }

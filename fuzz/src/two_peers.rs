@@ -1,6 +1,8 @@
 //! The engine against another TCP (smoltcp) over a link whose faults are the input: what each side reads is what the
 //! other wrote, and the transfer ends.
 //!
+//! Silent connections may be probed, and the server at the far end of a relay may get something before the client's bytes.
+//!
 //! Invariant: two bytes of the input say what happens to all packets of one step, one for each direction. After the
 //! last byte the link is good, so that whatever happened before, both sides come to an end.
 
@@ -27,10 +29,17 @@ struct Setup {
     v6: bool,
     cookies: bool,
     starve: u8,
+    /// After how many seconds silent connections are probed; 0 for never.
+    keepalive: u8,
+    /// Bytes that a relay's server gets first.
+    early: u16,
 }
 
 /// No timeout of ours ends a connection, however bad the link.
 const DAY: Duration = Duration::from_secs(86_400);
+
+/// So many in a row are lost on a link that loses everything only.
+const PROBES: u8 = 8;
 
 /// A setup, then two bytes a step.
 pub fn run(data: &[u8]) {
@@ -49,7 +58,13 @@ pub fn run(data: &[u8]) {
         .tcp_halfopen_idle_timeout(DAY)
         .tcp_user_timeout(DAY)
         .tcp_fin_wait_timeout(DAY)
-        .tcp_synack_retries(255);
+        .tcp_synack_retries(255)
+        .tcp_keepalive(
+            (setup.keepalive > 0).then(|| Duration::from_secs(u64::from(setup.keepalive.div_ceil(8)))),
+        )
+        // The peer answers one a second.
+        .tcp_keepalive_interval(Duration::from_secs(2))
+        .tcp_keepalive_probes(PROBES);
     let mut world = World::new(builder);
     world.app.flood = usize::from(setup.flood);
     world.app.starve = u64::from(setup.starve % 8) * 50;
@@ -61,13 +76,19 @@ pub fn run(data: &[u8]) {
     let len = if service == app::FLOOD { 0 } else { usize::from(setup.out) };
     let out = Rng(u64::from(setup.seed)).bytes(len);
     let mut transfer = Transfer::new(handle, out);
+    world.app.early = Rng(u64::from(setup.seed) + 1000).bytes(usize::from(setup.early) % 5000);
     let server = (service == app::PROXY).then(|| Server::new(&mut world));
     // A cookie is believed for a minute only, and by the segment right behind the SYN only: where that is late or
     // lost, the next is answered with an RST, as RFC 4987 has it.
     // And a server that cannot be reached within seconds is not waited for, nor one that reads nothing for a minute:
     // after a timeout smoltcp takes no acknowledgment of what it sent before, and may stand still for ever.
+    // A peer that answers no probe is gone.
     let is_refused = |world: &World| {
+        let unheard = world.app.closed.iter().any(|(_, reason)| *reason == CloseReason::KeepAlive);
+        let probes = world.engine.counters().keepalives_sent;
+        assert!(!unheard || setup.keepalive > 0 && probes >= u64::from(PROBES), "{probes} probes");
         setup.cookies && world.engine.counters().rst_sent > 0
+            || unheard
             || world.app.closed.iter().any(|(_, reason)| {
                 service == app::PROXY && matches!(reason, CloseReason::Unanswered | CloseReason::SlowReader)
             })
@@ -87,7 +108,11 @@ pub fn run(data: &[u8]) {
     let got = world.app.got.get(&id).map_or(&[][..], Vec::as_slice);
     match service {
         // The server at the other end of the relay is an echo.
-        app::ECHO | app::PROXY => assert!(transfer.back == transfer.out, "echo"),
+        app::ECHO => assert!(transfer.back == transfer.out, "echo"),
+        app::PROXY => {
+            let (early, rest) = transfer.back.split_at(world.app.early.len().min(transfer.back.len()));
+            assert!(early == world.app.early && rest == transfer.out, "relay");
+        }
         app::DISCARD => assert!(got == transfer.out, "discard"),
         app::FLOOD => assert!(
             transfer.back == flood,
@@ -106,8 +131,11 @@ pub fn run(data: &[u8]) {
             if let Some(server) = &server {
                 server.pump(world);
             }
-            world.app.reason(id).is_some()
+            world.app.reason(id).is_some() || is_refused(world)
         });
+        if is_refused(&world) {
+            return;
+        }
         // A client that has forgotten the connection answers our FIN, come again, with an RST.
         let reason = world.app.reason(id);
         assert!(matches!(reason, Some(CloseReason::Finished | CloseReason::PeerReset)), "{reason:?}");

@@ -235,3 +235,22 @@ fn what_is_given_before_the_answer_leaves_with_the_handshakes_end() {
     let now = world.time();
     assert_eq!(world.engine.flow(id, now).unwrap().bytes_out, 4096);
 }
+
+#[test]
+fn what_is_held_early_does_not_count_twice() {
+    let mut world = World::new(builder());
+    world.handshake(&seg(ECHO, SYN, 1000, 0));
+    let (id, key, syn) = open(&mut world);
+    assert_eq!(world.engine.asleep_count(), 1, "the client's");
+    world.engine.give(id, b"early", false);
+    assert_eq!(world.engine.asleep_count(), 1);
+    let (closed, _, _) = open(&mut world);
+    world.engine.close_flow(closed).unwrap();
+    assert_eq!(world.engine.asleep_count(), 1);
+    world.engine.abort_flow(closed).unwrap();
+    let ours = syn.seq.wrapping_add(1);
+    world.exchange(from_server(&key, SYN | ACK, 77, ours).options(&LINUX).build());
+    assert_eq!(world.engine.asleep_count(), 1, "it is under way");
+    world.exchange(from_server(&key, ACK, 78, ours.wrapping_add(5)).build());
+    assert_eq!((world.engine.asleep_count(), world.engine.tcp_flow_count()), (2, 2));
+}

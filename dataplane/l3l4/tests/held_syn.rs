@@ -85,6 +85,59 @@ fn one_that_is_never_answered_ends_by_itself() {
     world.pass(2_000_000);
     assert_eq!(world.app.reason(id), Some(CloseReason::HalfOpen));
     assert!(world.app.take_out().is_empty());
+    assert_eq!(world.engine.counters().tcp_retransmits, 0);
+}
+
+/// An answer to any of these would tell our number, by which the client could go on without the word.
+#[test]
+fn no_other_segment_brings_an_answer_about() {
+    for direct in [true, false] {
+        let world = || World::new(builder().direct(direct));
+        // What our number will be, the clock being the same.
+        let mut other = world();
+        other.exchange(seg(HOLD, SYN, 1000, 0).build());
+        other.engine.answer(other.app.last_id()).unwrap();
+        other.turn();
+        let ours = got(&other.app.take_out()[0]).seq.wrapping_add(1);
+
+        let mut world = world();
+        world.exchange(seg(HOLD, SYN, 1000, 0).build());
+        let id = world.app.last_id();
+        for (what, segment, reason) in [
+            ("another SYN", seg(HOLD, SYN, 5000, 0), DropReason::TcpOutOfWindow),
+            ("a SYN-ACK", seg(HOLD, SYN | ACK, 1000, ours), DropReason::TcpOutOfWindow),
+            ("an RST that misses", seg(HOLD, RST, 1002, 0), DropReason::TcpOutOfWindow),
+            ("no ACK", seg(HOLD, PSH, 1001, 0).data(b"x"), DropReason::TcpFlags),
+        ] {
+            assert_eq!(world.give(segment.build()), Err(reason), "{what}");
+            world.turn();
+            assert!(world.app.take_out().is_empty(), "{what}");
+        }
+        for (ack, data) in [(ours, &b""[..]), (ours, b"hello"), (77, b"")] {
+            let out = world.exchange(seg(HOLD, ACK, 1001, ack).data(data).build());
+            let rst = got(&out[0]);
+            assert_eq!((out.len(), rst.flags, rst.seq), (1, RST, ack), "what is quoted says nothing");
+        }
+        assert_eq!((world.state(id), world.app.calls), ("SYN-RECEIVED", 0));
+        world.engine.answer(id).unwrap();
+        world.turn();
+        assert_eq!(got(&world.app.take_out()[0]).flags, SYN | ACK);
+        // And the client may think better of it.
+        let mut world = World::new(builder().direct(direct));
+        world.exchange(seg(HOLD, SYN, 1000, 0).build());
+        let id = world.app.last_id();
+        assert!(world.exchange(seg(HOLD, RST, 1001, 0).build()).is_empty());
+        assert_eq!((world.app.reason(id), world.engine.half_open_count()), (Some(CloseReason::PeerReset), 0));
+    }
+}
+
+#[test]
+fn one_that_is_held_is_not_asleep() {
+    for builder in builders() {
+        let mut world = World::new(builder);
+        world.exchange(seg(HOLD, SYN, 1000, 0).build());
+        assert_eq!((world.engine.tcp_flow_count(), world.engine.asleep_count()), (1, 0));
+    }
 }
 
 /// A cookie would be the answer that is to wait.

@@ -83,6 +83,40 @@ fn one_answer_in_three_is_enough_and_traffic_needs_none() {
     assert_eq!(world.state(world.app.last_id()), "ESTABLISHED");
 }
 
+/// A probe that never left is not one that was not answered.
+#[test]
+fn a_lack_of_buffers_is_not_the_peers_silence() {
+    let mut world = World::new(keepalive());
+    let (ours, theirs) = world.handshake(&seg(MANUAL, SYN, 1000, 0));
+    let id = world.app.last_id();
+    world.engine.release_spare();
+    world.app.dry = true;
+    assert!(sent_within(&mut world, 300).is_empty());
+    assert_eq!((world.state(id), world.engine.counters().keepalives_sent), ("ESTABLISHED", 0));
+    world.app.dry = false;
+    let sent = sent_within(&mut world, 25);
+    let times: Vec<u64> = sent.iter().map(|(second, _)| *second).collect();
+    assert!(matches!(times[..], [1, 11 | 12, 21..=23]), "not all at once: {times:?}");
+    world.exchange(seg(MANUAL, ACK, theirs, ours).build());
+    assert!(sent_within(&mut world, 59).is_empty());
+}
+
+/// How often the silence was probed says nothing of how often the data behind it was sent.
+#[test]
+fn data_behind_a_silence_is_sent_again_as_soon_as_ever() {
+    let mut world = World::new(keepalive());
+    let (ours, theirs) = world.handshake(&seg(MANUAL, SYN, 1000, 0));
+    assert_eq!(sent_within(&mut world, 81).len(), 3);
+    world.exchange(seg(MANUAL, ACK, theirs, ours).build());
+    assert_eq!(world.engine.give(world.app.last_id(), b"x", false), 1);
+    world.turn();
+    world.app.take_out();
+    world.now += 300_000;
+    world.turn();
+    let out = world.app.take_out();
+    assert_eq!((out.len(), got(&out[0]).data), (1, b"x".to_vec()));
+}
+
 #[test]
 fn without_the_option_nothing_is_asked() {
     let mut world = World::new(builder());

@@ -138,8 +138,12 @@ pub struct L3l4<B> {
     min_path_mtu: u16,
     rx_ring: usize,
     half_open: usize,
+    /// Of these, direct ones.
+    half_open_direct: usize,
     /// Connections in SYN-SENT.
     connecting: usize,
+    /// Of these, such that hold something to be sent.
+    early: usize,
     udp_flows: usize,
     /// Direct connections.
     direct_flows: usize,
@@ -240,7 +244,9 @@ impl<B> L3l4<B> {
             min_path_mtu: b.tcp_min_path_mtu,
             rx_ring,
             half_open: 0,
+            half_open_direct: 0,
             connecting: 0,
+            early: 0,
             udp_flows: 0,
             direct_flows: 0,
             direct: b.direct,
@@ -279,8 +285,8 @@ impl<B> L3l4<B> {
     /// Connections asleep: past the handshake, without a stack and with nothing to send or to be acknowledged.
     #[must_use]
     pub fn asleep_count(&self) -> usize {
-        let half_open = if self.direct { self.half_open } else { 0 };
-        self.direct_flows.saturating_sub(half_open + self.connecting + self.held.used())
+        let opening = self.half_open_direct + self.connecting;
+        (self.direct_flows + self.early).saturating_sub(opening + self.held.used())
     }
 
     /// Connections in SYN-RECEIVED.
@@ -463,9 +469,13 @@ impl<B> L3l4<B> {
                 self.direct_flows -= 1;
                 if record.has(record::note::HALF_OPEN) {
                     self.half_open -= 1;
+                    self.half_open_direct -= 1;
                     self.sources.leave(&record.key);
                 }
-                self.connecting -= usize::from(record.has(record::note::SYN_SENT));
+                if record.has(record::note::SYN_SENT) {
+                    self.connecting -= 1;
+                    self.early -= usize::from(record.stack != NONE);
+                }
                 if record.stack != NONE {
                     self.held.release(record.stack);
                 }

@@ -132,6 +132,7 @@ impl<B> L3l4<B> {
         let index = self.make(&h.key, hash, Kind::Direct, now)?;
         let isn = self.number(h, now, floor);
         self.half_open += 1;
+        self.half_open_direct += 1;
         self.sources.enter(&h.key);
         self.note_offer(h, index, user);
         let record = &mut self.records[index as usize];

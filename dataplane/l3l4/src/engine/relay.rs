@@ -95,13 +95,14 @@ impl<B> L3l4<B> {
     /// established yet. Where that is too little otherwise, it has a stack afterwards.
     fn room_for(&mut self, id: FlowId, len: usize) -> Option<u32> {
         let index = self.live(id).filter(|&index| self.is_direct(index))?;
-        let Self { records, held, .. } = self;
+        let Self { records, held, early, .. } = self;
         let record = &mut records[index as usize];
         if record.has(record::note::FIN_OUT | record::note::ABORT | record::note::HALF_OPEN) {
             return None;
         }
         if record.stack == NONE {
             record.stack = held.take()?;
+            *early += usize::from(record.has(record::note::SYN_SENT));
         }
         let slot = record.stack;
         let fits = len <= held.free(slot);

@@ -82,7 +82,7 @@ impl<B> L3l4<B> {
     }
 
     fn close_direct(&mut self, index: u32) -> Result<(), FlowError> {
-        let Self { records, held, .. } = self;
+        let Self { records, held, early, .. } = self;
         let record = &mut records[index as usize];
         if record.has(record::note::FIN_OUT) {
             return Ok(());
@@ -96,6 +96,7 @@ impl<B> L3l4<B> {
         if record.stack == NONE {
             // The FIN is under way until it has been acknowledged.
             record.stack = held.take().ok_or(FlowError::NoStack)?;
+            *early += usize::from(record.has(record::note::SYN_SENT));
         }
         let first = !record.has(record::note::FIN_IN);
         record.notes |= record::note::FIN_OUT | if first { record::note::FIRST } else { 0 };

@@ -74,6 +74,8 @@ pub struct App {
     pub pairs: HashMap<FlowId, FlowId>,
     /// Where [`Callbacks::l4_refused`] sends a connection.
     pub others: Vec<FlowKey>,
+    /// What the world gives the other connection of a relay before anything of the client's; no more than found room.
+    pub early: Vec<u8>,
     /// What flows had received and written when they ended.
     pub totals: Vec<(FlowId, u64, u64)>,
 }
@@ -105,6 +107,7 @@ impl App {
             to_abort: vec![],
             pairs: HashMap::new(),
             others: vec![],
+            early: vec![],
             totals: vec![],
         }
     }

@@ -187,6 +187,8 @@ impl World {
             let other = self.engine.connect(&mut self.app, now, &key, user, patience).unwrap();
             self.app.pairs.insert(id, other);
             self.app.pairs.insert(other, id);
+            let early = self.engine.give(other, &self.app.early, false);
+            self.app.early.truncate(early);
             self.engine.join(id, other);
         }
         for id in std::mem::take(&mut self.app.to_abort) {

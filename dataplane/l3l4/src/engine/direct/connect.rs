@@ -11,7 +11,7 @@ use crate::callbacks::{Callbacks, CloseReason};
 use crate::drop::DropReason;
 use crate::key::{FlowId, FlowKey, Protocol};
 use crate::packet::{Headers, flags};
-use crate::record::{Kind, note, option};
+use crate::record::{Kind, NONE, note, option};
 use crate::recovery::window_shift;
 use crate::time::Instant;
 use core::time::Duration;
@@ -116,6 +116,7 @@ impl<B> L3l4<B> {
         self.counters.tcp_established += 1;
         self.connecting -= 1;
         let record = &mut self.records[index as usize];
+        self.early -= usize::from(record.stack != NONE);
         record.notes &= !note::SYN_SENT;
         record.snd_una = h.ack;
         // Data that a SYN carries is left for the peer to send again.

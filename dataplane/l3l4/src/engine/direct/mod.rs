@@ -25,7 +25,7 @@ use crate::drop::DropReason;
 use crate::flow::{Flow, seq_lt};
 use crate::guard::{self, Verdict};
 use crate::packet::{Headers, flags};
-use crate::record::{Kind, NONE, note};
+use crate::record::{Kind, NONE, note, option};
 use crate::time::Instant;
 use core::time::Duration;
 
@@ -52,7 +52,8 @@ impl<B> L3l4<B> {
             && (record.notes & note::STATE == 0
                 || !record.has(note::ABORT | note::SYN_SENT)
                     && (!record.has(note::FIN_IN) || h.segment_len() == 0)
-                    && (!record.has(note::HALF_OPEN) || h.ack == record.snd_nxt));
+                    && (!record.has(note::HALF_OPEN)
+                        || h.ack == record.snd_nxt && record.options & option::HELD == 0));
         if !expected {
             return self.judge(cb, now, packet, h, index);
         }
@@ -79,6 +80,9 @@ impl<B> L3l4<B> {
         }
         if record.has(note::SYN_SENT) {
             return self.answered(cb, now, h, index);
+        }
+        if record.options & option::HELD != 0 {
+            return self.judge_held(cb, now, h, index);
         }
         let edge = record.rcv_nxt.wrapping_add(record.window_bytes());
         let seen = Flow {
@@ -157,6 +161,31 @@ impl<B> L3l4<B> {
         Ok(None)
     }
 
+    /// A segment for a connection whose SYN is not answered yet: none can be right but that SYN come again, and the RST
+    /// of a peer that has thought better of it. Nothing that leaves for it tells our number.
+    #[cold]
+    fn judge_held<C: Callbacks<Buffer = B>>(
+        &mut self,
+        cb: &mut C,
+        now: Instant,
+        h: &Headers,
+        index: u32,
+    ) -> Result<Option<u32>, DropReason> {
+        let next = self.records[index as usize].rcv_nxt;
+        match h.flags & (flags::RST | flags::SYN | flags::ACK) {
+            rst if rst & flags::RST != 0 && h.seq == next => self.close(cb, index, CloseReason::PeerReset),
+            flags::SYN if h.seq == next.wrapping_sub(1) => {}
+            flags::ACK => {
+                // RFC 9293 section 3.10.7.4: what was not sent cannot be acknowledged.
+                self.answer_rst(cb, now, h);
+                return Err(DropReason::TcpOutOfWindow);
+            }
+            0 => return Err(DropReason::TcpFlags),
+            _ => return Err(DropReason::TcpOutOfWindow),
+        }
+        Ok(None)
+    }
+
     /// The handshake is complete.
     fn establish(&mut self, now: Instant, index: u32) {
         let record = &mut self.records[index as usize];
@@ -169,6 +198,7 @@ impl<B> L3l4<B> {
         }
         record.tries = 0;
         self.half_open -= 1;
+        self.half_open_direct -= 1;
         self.sources.leave(&record.key);
         self.counters.tcp_established += 1;
     }

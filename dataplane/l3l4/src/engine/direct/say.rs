@@ -159,16 +159,17 @@ impl<B> L3l4<B> {
                 record.snd_nxt = next;
             }
         }
-        let timeout = timeout(record);
         let under = held.under(slot);
         if under.sent == 0 && sent > 0 {
             under.sent_at = now;
             if under.busy_since == Instant::default() {
                 under.busy_since = now;
+                // Of the silence before, that is how often it was probed.
+                record.tries = 0;
             }
         }
         under.sent = sent as u16;
-        wheel.set_by(index, now, timeout);
+        wheel.set_by(index, now, timeout(record));
         complete
     }
 }

@@ -9,9 +9,12 @@ use crate::callbacks::{Callbacks, CloseReason};
 use crate::compose::Segment;
 use crate::pace::Seen;
 use crate::packet::flags;
-use crate::record::{NONE, Record, note, option};
+use crate::record::{NONE, note, option};
 use crate::time::Instant;
 use core::time::Duration;
+
+/// How soon a probe is tried again for which there was no buffer.
+const BUFFER_AGAIN: Duration = Duration::from_millis(100);
 
 impl<B> L3l4<B> {
     pub(in super::super) fn fire_direct<C: Callbacks<Buffer = B>>(
@@ -85,8 +88,7 @@ impl<B> L3l4<B> {
         if now < record.last_rx + after {
             record.tries = 0;
         }
-        let due = |record: &Record| record.last_rx + after + interval * u32::from(record.tries);
-        let mut next = due(record);
+        let mut next = record.last_rx + after + interval * u32::from(record.tries);
         if now >= next {
             if record.tries >= probes {
                 return self.end(cb, index, CloseReason::KeepAlive);
@@ -100,10 +102,13 @@ impl<B> L3l4<B> {
                 window: record.window,
                 ..Segment::default()
             };
-            record.tries += 1;
-            next = due(record);
-            let sent = self.emit(cb, &key, Some(id), &probe);
-            self.counters.keepalives_sent += u64::from(sent);
+            next = now + BUFFER_AGAIN;
+            if self.emit(cb, &key, Some(id), &probe) {
+                // One that could not leave is not missed, and those behind it keep their distance.
+                self.records[index as usize].tries += 1;
+                self.counters.keepalives_sent += 1;
+                next = now + interval;
+            }
         }
         self.wheel.set(index, next.min(end));
     }
@@ -111,7 +116,10 @@ impl<B> L3l4<B> {
     fn fire_half_open<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, index: u32) {
         let record = &mut self.records[index as usize];
         let end = record.opened + self.timeouts.half_open;
-        if record.options & option::HELD != 0 && now < end {
+        if now >= end {
+            return self.close(cb, index, CloseReason::HalfOpen);
+        }
+        if record.options & option::HELD != 0 {
             return self.wheel.set(index, end);
         }
         // One second after the first, two after the second, up to 32 after the sixth; then each minute.
@@ -127,9 +135,6 @@ impl<B> L3l4<B> {
             again = record.opened + due(record.tries);
             self.counters.tcp_retransmits += 1;
             self.mark_direct(index);
-        }
-        if now >= end {
-            return self.close(cb, index, CloseReason::HalfOpen);
         }
         self.wheel.set(index, again.min(end));
     }
