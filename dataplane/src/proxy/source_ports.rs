@@ -18,6 +18,9 @@ use siphasher::sip::SipHasher24;
 pub use super::source_list::Ownership;
 use super::source_list::{Lists, Ports};
 
+/// Endpoints looked at for one that makes room for another.
+const LOOKED_AT: usize = 64;
+
 /// An upstream's address and port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
@@ -57,7 +60,7 @@ pub enum TakeError {
     /// No own address of the upstream's family.
     #[error("no own address of the upstream's family")]
     NoAddress,
-    /// As many endpoints as there is room for are in use.
+    /// As many endpoints as there is room for have ports out, as far as was looked.
     #[error("too many upstream endpoints")]
     Endpoints,
     /// All ports that lead home are out.
@@ -86,6 +89,11 @@ pub struct SourcePorts {
     /// Slot of each endpoint. Made with twice the room it needs, so it never grows.
     index: HashMap<Endpoint, usize>,
     free: Vec<usize>,
+    /// The endpoint of each slot that is taken.
+    ends: Box<[Option<Endpoint>]>,
+    /// Where the search for an endpoint that is not used goes on, and how many were forgotten.
+    hand: usize,
+    forgotten: u64,
     /// The own address whose turn it is, per slot.
     turns: Box<[usize]>,
     /// `stride` lists per slot, one for each own address of the family.
@@ -122,6 +130,9 @@ impl SourcePorts {
             secret,
             index: HashMap::with_capacity(2 * limits.endpoints),
             free: (0..limits.endpoints).rev().collect(),
+            ends: vec![None; limits.endpoints].into(),
+            hand: 0,
+            forgotten: 0,
             turns: vec![0; limits.endpoints].into(),
             lists,
             stride,
@@ -187,8 +198,8 @@ impl SourcePorts {
         self.take(upstream)
     }
 
-    /// Makes room for another endpoint. False, and nothing happens, while ports of this one are out. How long its
-    /// ports have rested is forgotten, so this is for upstreams that are not used any more.
+    /// Makes room for another endpoint: by itself where a new one finds none. False, and nothing happens, while ports of
+    /// this one are out. How long its ports have rested is forgotten; its next list begins elsewhere.
     pub fn forget(&mut self, upstream: Endpoint) -> bool {
         let Some(slot) = self.index.get(&upstream).copied() else { return true };
         if self.out(upstream) > 0 {
@@ -196,7 +207,26 @@ impl SourcePorts {
         }
         self.index.remove(&upstream);
         self.free.push(slot);
+        if let Some(end) = self.ends.get_mut(slot) {
+            *end = None;
+        }
+        self.forgotten = self.forgotten.wrapping_add(1);
         true
+    }
+
+    /// Forgets an endpoint towards which no port is out, the one that was made room for longest ago first; none where
+    /// all that were looked at are in use.
+    fn make_room(&mut self) -> Option<usize> {
+        for _ in 0..LOOKED_AT.min(self.ends.len()) {
+            let slot = self.hand;
+            self.hand = (slot + 1) % self.ends.len();
+            if let Some(upstream) = self.ends.get(slot).copied().flatten()
+                && self.forget(upstream)
+            {
+                return self.free.pop();
+            }
+        }
+        None
     }
 
     /// How many ports are out towards an upstream.
@@ -219,17 +249,23 @@ impl SourcePorts {
 
     /// Takes a slot and begins its lists.
     fn begin(&mut self, upstream: Endpoint) -> Option<usize> {
-        let slot = self.free.pop()?;
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => self.make_room()?,
+        };
         let hasher = SipHasher24::new_with_key(&self.secret);
+        // What came back to a list that was forgotten may still be known to the upstream.
+        let elsewhere = self.forgotten.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         for at in 0..self.own(upstream).len() {
             let own = *self.own(upstream).get(at)?;
             let mut ends = [0; 34];
             ends[..16].copy_from_slice(&own.octets());
             ends[16..32].copy_from_slice(&upstream.address.octets());
             ends[32..].copy_from_slice(&upstream.port.to_be_bytes());
-            self.lists.begin(slot * self.stride + at, own, upstream, hasher.hash(&ends));
+            self.lists.begin(slot * self.stride + at, own, upstream, hasher.hash(&ends).wrapping_add(elsewhere));
         }
         *self.turns.get_mut(slot)? = 0;
+        *self.ends.get_mut(slot)? = Some(upstream);
         self.index.insert(upstream, slot);
         Some(slot)
     }

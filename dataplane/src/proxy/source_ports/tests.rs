@@ -149,6 +149,29 @@ fn what_cannot_be_had_is_told_and_counted() {
     assert_eq!(all(&mut ports, three).len(), 2);
 }
 
+/// As with original destinations: each is used once, and there are more of them than there is room for.
+#[test]
+fn endpoints_that_are_not_used_any_more_make_room() {
+    let limits = Limits { endpoints: 4, ..Limits::default() };
+    let mut ports = SourcePorts::new(&[addr("10.0.0.1")], Ownership::All, &limits, SECRET).unwrap();
+    let busy = endpoint("10.9.9.9", 443);
+    let kept = ports.take(busy).unwrap();
+    let mut first = BTreeSet::new();
+    for round in 0..3 {
+        for port in 1..=200 {
+            let upstream = endpoint("10.0.0.2", port);
+            let source = ports.take(upstream).unwrap();
+            ports.give_back(upstream, source);
+            if port == 7 {
+                assert!(first.insert(source.1), "round {round} begins where an earlier one did");
+            }
+        }
+    }
+    assert_eq!(ports.out(busy), 1, "in use, it stays");
+    assert_ne!(ports.take(busy).unwrap(), kept);
+    assert_eq!(ports.refused(), Refused::default());
+}
+
 #[test]
 fn a_range_without_a_port_is_refused() {
     for range in [RangeInclusive::new(2, 1), 0..=65535] {
