@@ -176,6 +176,7 @@ impl Servers {
                 self.streams.end(place);
             }
             Step::Farewell => {
+                self.counts.repeated += 1;
                 let (seq, ack) = (segment.ack, segment.seq.wrapping_add(segment.length()));
                 answers.farewell(out, place, seq, ack);
             }
