@@ -37,6 +37,10 @@ class Balance(ProxyCase):
             cls.addClassCleanup(nginx.stop)
 
     def setUp(self):
+        # Each test starts with all of them.
+        for nginx in self.servers.values():
+            if nginx.process is None:
+                nginx.start()
         for name in WEIGHTS:
             self.wait_for(name, "up")
 
@@ -104,8 +108,6 @@ class Balance(ProxyCase):
                 self.eventually(lambda: "b" in shares(load.since(time.monotonic() - 0.3)), "it is used again")
             self.assertEqual(errors(load.since(dead)), [])
         finally:
-            if self.servers["b"].process is None:
-                self.servers["b"].start()
             self.apply()
 
     def test_drain_and_enable(self):
