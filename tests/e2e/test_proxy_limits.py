@@ -1,0 +1,261 @@
+"""What a proxy refuses, when and how: the client is told, nothing hangs, and everything is counted by name."""
+
+import contextlib
+import socket
+import time
+
+import clients
+from capture import Silent
+from proxied import FRONT, NOBODY, SERVERS, ProxyCase, front, group, server
+from servers import Nginx, Peer, echoing
+
+QUIET = "10.71.0.99"
+NEVER = {"eject": {"failures": 0}}
+# How late a machine under load may be.
+LATE = 2
+
+
+def reset_after(connection):
+    """Waits for the reset of a connection; returns how long it took."""
+    start = time.monotonic()
+    try:
+        data = connection.recv(100)
+    except ConnectionResetError:
+        return time.monotonic() - start
+    raise AssertionError(f"no reset but {data!r}")
+
+
+class LimitCase(ProxyCase):
+    @contextlib.contextmanager
+    def connected(self, port, count):
+        with contextlib.ExitStack() as stack:
+            yield [stack.enter_context(clients.connect(FRONT, port, 10)) for _ in range(count)]
+
+    def answers(self, connection):
+        connection.sendall(b"hello")
+        self.assertEqual(clients.receive_exactly(connection, 5), b"hello")
+
+    def counted(self, reason, service, before, more=1):
+        self.eventually(lambda: self.refused(reason, service) == before + more, f"{reason} is counted")
+
+    def at_peace(self):
+        self.eventually(lambda: self.sessions() == [], "no session is left")
+
+    @classmethod
+    def start_servers(cls):
+        cls.peer = Peer(cls.up, SERVERS[0], 9000, echoing)
+        cls.addClassCleanup(cls.peer.close)
+
+
+class Limits(LimitCase):
+    upstreams = [
+        group("small", server("small", SERVERS[0], 9000, max_connections=2)),
+        group("any", server("any", SERVERS[0], 9000)),
+        group("dead", server("dead", SERVERS[0], 9001), **NEVER),
+        group("nobody", server("nobody", NOBODY, 9000), **NEVER),
+        group("quiet", server("quiet", QUIET, 9000), **NEVER),
+        group("mixed", ("m1", SERVERS[0], 9001), ("m2", NOBODY, 9000), ("m3", SERVERS[0], 9000), **NEVER),
+    ]
+    services = [
+        front("queue", 1001, upstream="small", queue=1, queue_timeout="2s"),
+        front("no-queue", 1002, upstream="small", queue=0),
+        front("few", 1003, upstream="any", max_connections=3, queue=0),
+        front("dead", 1004, upstream="dead", retries=3),
+        front("nobody", 1005, upstream="nobody", connect_timeout="300ms", retries=1),
+        front("quiet", 1006, upstream="quiet", connect_timeout="500ms", retries=2),
+        front("mixed", 1007, upstream="mixed", connect_timeout="300ms", retries=4),
+        front("idle", 1008, upstream="any", idle_timeout="1s"),
+    ]
+
+    def tearDown(self):
+        self.at_peace()
+
+    def test_one_waits_and_is_served_when_another_closes(self):
+        with self.connected(1001, 2) as both:
+            for connection in both:
+                self.answers(connection)
+            with clients.connect(FRONT, 1001, 10) as third:
+                third.sendall(b"later")
+                self.eventually(lambda: self.proxied("sessions_waiting", "queue") == 1, "it waits")
+                third.settimeout(0.3)
+                with self.assertRaises(TimeoutError):
+                    third.recv(5)
+                both[0].close()
+                third.settimeout(5)
+                self.assertEqual(clients.receive_exactly(third, 5), b"later")
+                self.answers(both[1])
+                self.answers(third)
+        self.assertEqual(self.proxied("sessions_waiting", "queue"), 0)
+
+    def test_who_waits_in_vain(self):
+        before = self.refused("queue_timeout", "queue")
+        with self.connected(1001, 2) as both:
+            for connection in both:
+                self.answers(connection)
+            with clients.connect(FRONT, 1001, 10) as third:
+                took = reset_after(third)
+            self.assertGreater(took, 1.5)
+            self.assertLess(took, 2 + LATE)
+            self.answers(both[0])
+        self.counted("queue_timeout", "queue", before)
+
+    def test_the_queue_is_full(self):
+        before = self.refused("queue_full", "queue")
+        with self.connected(1001, 2) as both:
+            for connection in both:
+                self.answers(connection)
+            with self.connected(1001, 1) as (waiting,):
+                waiting.sendall(b"later")
+                self.eventually(lambda: self.proxied("sessions_waiting", "queue") == 1, "one waits")
+                with clients.connect(FRONT, 1001, 10) as fourth:
+                    self.assertLess(reset_after(fourth), LATE)
+                both[0].close()
+                self.assertEqual(clients.receive_exactly(waiting, 5), b"later", "who waits is not disturbed")
+        self.counted("queue_full", "queue", before)
+
+    def test_no_queue(self):
+        before = self.refused("queue_full", "no-queue")
+        with self.connected(1002, 2) as both:
+            for connection in both:
+                self.answers(connection)
+            with clients.connect(FRONT, 1002, 10) as third:
+                self.assertLess(reset_after(third), LATE)
+        self.counted("queue_full", "no-queue", before)
+
+    def test_max_connections_of_a_service(self):
+        before = self.refused("limit", "few")
+        with self.connected(1003, 3) as all_:
+            for connection in all_:
+                self.answers(connection)
+            with clients.connect(FRONT, 1003, 10) as fourth:
+                self.assertLess(reset_after(fourth), LATE)
+            self.counted("limit", "few", before)
+            all_[0].close()
+            self.eventually(lambda: self.proxied("sessions", "few") == 2, "there is room")
+            with clients.connect(FRONT, 1003, 10) as fourth:
+                self.answers(fourth)
+
+    def test_a_server_that_refuses(self):
+        before = {what: self.of_server(what, "dead") for what in ("connects_total", "connects_refused_total")}
+        retries, refused = self.proxied("retries_total", "dead"), self.refused("connect", "dead")
+        with clients.connect(FRONT, 1004, 10) as connection:
+            connection.sendall(b"anybody there?")
+            self.assertLess(reset_after(connection), LATE)
+        self.counted("connect", "dead", refused)
+        self.assertEqual(self.proxied("retries_total", "dead"), retries + 3)
+        for what, count in before.items():
+            self.assertEqual(self.of_server(what, "dead"), count + 4, what)
+
+    def test_nobody_has_the_address(self):
+        before = self.refused("connect", "nobody")
+        with clients.connect(FRONT, 1005, 10) as connection:
+            took = reset_after(connection)
+        self.assertLess(took, 2 * 0.3 + LATE)
+        self.counted("connect", "nobody", before)
+        self.assertGreater(self.of_server("connects_unreachable_total", "nobody"), 0)
+
+    def test_a_server_that_says_nothing(self):
+        before, unanswered = self.refused("connect", "quiet"), self.of_server("connects_unanswered_total", "quiet")
+        with Silent(self.up, "upstream", QUIET) as quiet:
+            # The first may fail because the station is not known yet.
+            with clients.connect(FRONT, 1006, 10) as connection:
+                reset_after(connection)
+            quiet.syns.clear()
+            unanswered = self.of_server("connects_unanswered_total", "quiet")
+            with clients.connect(FRONT, 1006, 10) as connection:
+                took = reset_after(connection)
+            self.assertGreater(took, 3 * 0.5 - 0.2)
+            self.assertLess(took, 3 * 0.5 + LATE)
+            self.assertGreaterEqual(len(quiet.syns), 3, "a SYN for each attempt")
+        self.counted("connect", "quiet", before, 2)
+        self.assertEqual(self.of_server("connects_unanswered_total", "quiet"), unanswered + 3)
+
+    def test_others_are_tried(self):
+        """One refuses, one is not there, one serves: every client gets it in the end."""
+        before = self.proxied("retries_total", "mixed")
+        for _ in range(6):
+            with clients.connect(FRONT, 1007, 10) as connection:
+                self.answers(connection)
+        self.assertGreaterEqual(self.proxied("retries_total", "mixed"), before + 4)
+
+    def test_an_idle_session(self):
+        """Traffic either way keeps it; silence ends both legs with a reset."""
+        before, accepted = self.proxied("idle_timeouts_total", "idle"), len(self.peer.accepted)
+        errors = len(self.peer.errors)
+        with clients.connect(FRONT, 1008, 10) as connection:
+            for _ in range(5):
+                self.answers(connection)
+                time.sleep(0.5)
+            took = reset_after(connection)
+            self.assertGreater(took, 0.3)
+            self.assertLess(took, 1 + LATE)
+        self.assertEqual(self.proxied("idle_timeouts_total", "idle"), before + 1)
+        self.assertEqual(len(self.peer.accepted), accepted + 1)
+        self.eventually(lambda: len(self.peer.errors) == errors + 1, "the server's leg is reset, too")
+        self.assertIsInstance(self.peer.errors[-1], ConnectionResetError)
+
+
+class SourcePorts(LimitCase):
+    """Ten ports for each server address."""
+
+    extra = {"proxy": {"source_ports": "40000-40009"}, "tcp": {"time_wait": "500ms"}}
+    upstreams = [
+        group("one", server("one", SERVERS[0], 9000)),
+        group("two", server("two", SERVERS[1], 9000)),
+    ]
+    services = [front("one", 1001, upstream="one"), front("two", 1002, upstream="two")]
+
+    @classmethod
+    def start_servers(cls):
+        super().start_servers()
+        second = Peer(cls.up, SERVERS[1], 9000, echoing)
+        cls.addClassCleanup(second.close)
+
+    def test_no_port_is_left(self):
+        before = self.refused("source_port", "one")
+        with self.connected(1001, 10) as all_:
+            for connection in all_:
+                self.answers(connection)
+            self.assertEqual({port for _, port in self.peer.accepted[-10:]}, set(range(40000, 40010)))
+            for more in (1, 2):
+                with clients.connect(FRONT, 1001, 10) as connection:
+                    self.assertLess(reset_after(connection), LATE)
+                self.counted("source_port", "one", before, more)
+            self.assertGreater(self.of_server("source_ports_exhausted_total", "one"), 0)
+            with self.connected(1002, 10) as others:
+                for connection in [*others, *all_]:
+                    self.answers(connection)
+        self.at_peace()
+
+        def served():
+            with clients.connect(FRONT, 1001, 10) as connection:
+                try:
+                    self.answers(connection)
+                except OSError:
+                    return False
+            return True
+
+        self.eventually(served, "ports come back")
+
+
+class Sessions(LimitCase):
+    """Few sessions in all."""
+
+    extra = {"proxy": {"sessions": 16}}
+    upstreams = [group("any", server("any", SERVERS[0], 9000))]
+    services = [front("any", 1001, upstream="any")]
+
+    def test_as_many_as_may_be(self):
+        before = self.refused("limit", "any")
+        with self.connected(1001, 16) as all_:
+            for connection in all_:
+                self.answers(connection)
+            with clients.connect(FRONT, 1001, 10) as connection:
+                self.assertLess(reset_after(connection), LATE)
+            self.counted("limit", "any", before)
+            for connection in all_:
+                self.answers(connection)
+        self.at_peace()
+        with self.connected(1001, 16) as all_:
+            for connection in all_:
+                self.answers(connection)

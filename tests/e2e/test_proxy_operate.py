@@ -1,0 +1,92 @@
+"""What an operator sees of sessions and servers, and what ends a session by hand."""
+
+import contextlib
+import json
+
+import clients
+from proxied import CLIENT, FRONT, SERVERS, ProxyCase, front, group
+from servers import Peer, echoing
+
+
+class Operate(ProxyCase):
+    upstreams = [
+        group("one", ("a", SERVERS[0], 9000)),
+        group("two", ("b", SERVERS[1], 9000), health_check={"interval": "200ms", "timeout": "200ms"}),
+        group("gone", ("c", SERVERS[2], 9000), health_check={"interval": "200ms", "timeout": "200ms", "fall": 1}),
+    ]
+    services = [front("one", 1001, upstream="one"), front("two", 1002, upstream="two")]
+
+    @classmethod
+    def start_servers(cls):
+        cls.peers = [Peer(cls.up, address, 9000, echoing) for address in SERVERS[:2]]
+        for peer in cls.peers:
+            cls.addClassCleanup(peer.close)
+
+    @contextlib.contextmanager
+    def session(self, port):
+        with clients.connect(FRONT, port, 10) as connection:
+            connection.sendall(b"hello")
+            self.assertEqual(clients.receive_exactly(connection, 5), b"hello")
+            yield connection
+
+    def row(self, connection):
+        port = connection.getsockname()[1]
+        rows = [row for row in self.sessions() if row["client"] == f"{CLIENT}:{port}"]
+        self.assertEqual(len(rows), 1, rows)
+        return rows[0]
+
+    def test_sessions(self):
+        with self.session(1001) as first, self.session(1002):
+            row = self.row(first)
+            self.assertEqual((row["service"], row["upstream"], row["server"]), ("one", "one", "a"))
+            self.assertEqual((row["protocol"], row["bytes_up"], row["bytes_down"]), ("tcp", 5, 5))
+            table = self.appliance.ctl("show", "sessions").stdout
+            for word in (f"{CLIENT}:{first.getsockname()[1]}", "one", "two"):
+                self.assertIn(word, table)
+
+    def test_filters(self):
+        with self.session(1001), self.session(1001), self.session(1002):
+            self.assertEqual(len(self.sessions()), 3)
+            self.assertEqual(len(self.sessions("--upstream", "one")), 2)
+            self.assertEqual(len(self.sessions("--service", "two")), 1)
+            self.assertEqual(len(self.sessions("--limit", "1")), 1)
+            self.assertEqual(self.sessions("--protocol", "udp"), [])
+            done = self.appliance.ctl("show", "sessions", "--upstream", "nothing", check=False)
+            self.assertTrue(done.returncode != 0 or "nothing" not in done.stdout)
+
+    def test_upstreams(self):
+        self.eventually(lambda: self.server_row("b")["health"] == "up", "b is up")
+        self.eventually(lambda: self.server_row("c")["health"] == "down", "c is down")
+        with self.session(1001), self.session(1001):
+            self.eventually(lambda: self.server_row("a")["open"] == 2, "two legs")
+            row = self.server_row("a")
+            self.assertEqual((row["address"], row["admin"]), (f"{SERVERS[0]}:9000", "enabled"))
+            table = self.appliance.ctl("show", "upstreams").stdout
+            for word in ("one", "two", "gone", SERVERS[0]):
+                self.assertIn(word, table)
+        self.assertEqual(self.appliance.metric("millrace_upstream_server_up", server="b"), 1)
+        self.assertEqual(self.appliance.metric("millrace_upstream_server_up", server="c"), 0)
+
+    def test_shutdown_by_either_leg(self):
+        """Whichever leg is named, both end with a reset, and no other session hears of it."""
+        peer = self.peers[0]
+        with self.session(1001) as bystander:
+            for leg in ("client_flow", "upstream_flow"):
+                errors = len(peer.errors)
+                with self.session(1001) as connection:
+                    row = self.row(connection)
+                    self.appliance.ctl("shutdown", "flow", f"{row['worker']}:{row[leg]}")
+                    with self.assertRaises(ConnectionResetError):
+                        connection.recv(100)
+                    self.eventually(lambda: len(peer.errors) == errors + 1, "the server hears of it")
+                    self.assertIsInstance(peer.errors[-1], ConnectionResetError)
+            bystander.sendall(b"still")
+            self.assertEqual(clients.receive_exactly(bystander, 5), b"still")
+
+    def test_shutdown_of_nothing(self):
+        for name in ("0:99999999", "99:1", "nonsense"):
+            self.assertNotEqual(self.appliance.ctl("shutdown", "flow", name, check=False).returncode, 0, name)
+
+    def test_json_is_one_document(self):
+        for what in ("upstreams", "sessions"):
+            json.loads(self.appliance.ctl("show", what, "--json").stdout)
