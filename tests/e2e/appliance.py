@@ -144,7 +144,8 @@ class Appliance:
             now = self.drops()
             reasons, received, delivered = now
             lost = received - delivered - sum(reasons.values())
-            if now == before and lost == 0:
+            # Health checks never rest.
+            if lost == 0 and (now == before or "health_check" in self.conf.read_text()):
                 return reasons
             if time.monotonic() > deadline:
                 raise AssertionError(

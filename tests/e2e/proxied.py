@@ -9,7 +9,9 @@ import contextlib
 import json
 import pathlib
 import re
+import time
 
+import clients
 import net
 from rig import ApplianceCase, merged
 from servers import endpoint
@@ -111,16 +113,33 @@ class ProxyCase(ApplianceCase):
         labels = {"reason": reason, **({} if service is None else {"service": service})}
         return self.appliance.metric("millrace_proxy_refused_total", **labels)
 
-    def of_server(self, counter, name):
-        return self.appliance.metric(f"millrace_upstream_{counter}", server=name)
+    def settle(self):
+        """Waits until what has happened so far has been reported."""
+        time.sleep(0.3)
+
+    def of_server(self, counter, name, **labels):
+        return self.appliance.metric(f"millrace_upstream_server_{counter}", server=name, **labels)
+
+    def connects(self, name, outcome=None):
+        """Attempts to connect to a server that had this outcome, or any."""
+        labels = {} if outcome is None else {"outcome": outcome}
+        return self.of_server("connects_total", name, **labels)
 
     def server_row(self, name):
         """What `millctl show upstreams` says of a server."""
-        for upstream in self.appliance.show("upstreams"):
-            for row in upstream["servers"]:
-                if row["server"] == name:
-                    return row
+        for row in self.appliance.show("upstreams"):
+            if row["server"] == name:
+                return row
         raise AssertionError(f"no server {name}")
+
+    def reset_at_once(self, dialled, port, seconds):
+        """A connection that is reset, perhaps before the client knows that it is there."""
+        began = time.monotonic()
+        with contextlib.suppress(ConnectionResetError):
+            with clients.connect(dialled, port, 10) as connection:
+                self.assertEqual(connection.recv(100), b"", "a reset, and nothing else")
+                self.fail("closed, but not reset")
+        self.assertLess(time.monotonic() - began, seconds)
 
     def sessions(self, *arguments):
         return self.appliance.show("sessions", *arguments)["sessions"]

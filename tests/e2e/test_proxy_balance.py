@@ -125,7 +125,7 @@ class Balance(ProxyCase):
             self.assertEqual([self.ask(connection) for connection in kept], names, "those there are go on")
             for connection in kept:
                 connection.close()
-            self.eventually(lambda: self.server_row("c")["open"] == 0, "it is drained")
+            self.eventually(lambda: self.server_row("c")["sessions"] == 0, "it is drained")
             self.set("enable", "c")
             self.eventually(lambda: "c" in shares(load.since(drained)), "it is used again")
         self.assertEqual(errors(load.requests), [])

@@ -210,7 +210,7 @@ class Flow(ProxyCase):
                     connection.sendall(b"go")
                     with self.assertRaises(ConnectionResetError):
                         connection.recv(100)
-            self.assertEqual(len({s.source for s in near.find("R", sent=False)}), 2, "resets on the wire")
+            self.eventually(lambda: len({s.source for s in near.find("R", sent=False)}) == 2, "resets on the wire")
         self.eventually(lambda: self.sessions() == [], "nothing is left")
 
     def test_a_reset_in_the_middle_of_a_transfer(self):

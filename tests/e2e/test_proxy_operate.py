@@ -30,8 +30,9 @@ class Operate(ProxyCase):
             yield connection
 
     def row(self, connection):
-        port = connection.getsockname()[1]
-        rows = [row for row in self.sessions() if row["client"] == f"{CLIENT}:{port}"]
+        ours = connection.getsockname()[:2]
+        ends = [(row, (row["client"]["remote"], row["client"]["remote_port"])) for row in self.sessions()]
+        rows = [row for row, end in ends if end == ours]
         self.assertEqual(len(rows), 1, rows)
         return rows[0]
 
@@ -39,7 +40,7 @@ class Operate(ProxyCase):
         with self.session(1001) as first, self.session(1002):
             row = self.row(first)
             self.assertEqual((row["service"], row["upstream"], row["server"]), ("one", "one", "a"))
-            self.assertEqual((row["protocol"], row["bytes_up"], row["bytes_down"]), ("tcp", 5, 5))
+            self.assertEqual((row["client"]["protocol"], row["bytes_up"], row["bytes_down"]), ("tcp", 5, 5))
             table = self.appliance.ctl("show", "sessions").stdout
             for word in (f"{CLIENT}:{first.getsockname()[1]}", "one", "two"):
                 self.assertIn(word, table)
@@ -58,7 +59,7 @@ class Operate(ProxyCase):
         self.eventually(lambda: self.server_row("b")["health"] == "up", "b is up")
         self.eventually(lambda: self.server_row("c")["health"] == "down", "c is down")
         with self.session(1001), self.session(1001):
-            self.eventually(lambda: self.server_row("a")["open"] == 2, "two legs")
+            self.eventually(lambda: self.server_row("a")["sessions"] == 2, "two legs")
             row = self.server_row("a")
             self.assertEqual((row["address"], row["admin"]), (f"{SERVERS[0]}:9000", "enabled"))
             table = self.appliance.ctl("show", "upstreams").stdout
@@ -71,11 +72,11 @@ class Operate(ProxyCase):
         """Whichever leg is named, both end with a reset, and no other session hears of it."""
         peer = self.peers[0]
         with self.session(1001) as bystander:
-            for leg in ("client_flow", "upstream_flow"):
+            for leg in ("client", "upstream_leg"):
                 errors = len(peer.errors)
                 with self.session(1001) as connection:
                     row = self.row(connection)
-                    self.appliance.ctl("shutdown", "flow", f"{row['worker']}:{row[leg]}")
+                    self.appliance.ctl("shutdown", "flow", f"{row['worker']}:{row[leg]['id']}")
                     with self.assertRaises(ConnectionResetError):
                         connection.recv(100)
                     self.eventually(lambda: len(peer.errors) == errors + 1, "the server hears of it")

@@ -46,8 +46,9 @@ class Wait(ProxyCase):
                     with clients.connect(dialled, 9000, 10) as connection:
                         connection.sendall(b"hello")
                         self.assertEqual(clients.receive_exactly(connection, 5), b"hello")
+                self.eventually(lambda: len(near.find("SA", sent=False)) == 10, "the client's side")
+                self.eventually(lambda: len(far.find("SA", sent=True)) == 10, "the server's side")
                 ours, theirs = near.find("SA", sent=False), far.find("SA", sent=True)
-                self.assertEqual((len(ours), len(theirs)), (10, 10))
                 for mine, server_ in zip(ours, theirs):
                     self.assertLess(server_.time, mine.time, "no SYN-ACK before the server's")
 
@@ -59,7 +60,6 @@ class Wait(ProxyCase):
         with Capture("client", 1001) as near:
             done = clients.curl(f"http://{FRONT}:1001/", check=False)
             self.assertEqual(done.returncode, 7, done.stderr)
-            self.assertIn("refused", done.stderr)
             time.sleep(0.2)
             self.assertEqual(near.find("SA"), [], "it was never accepted")
             self.assertEqual(len(near.find("R", sent=False)), 1)

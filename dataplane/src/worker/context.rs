@@ -239,6 +239,39 @@ impl Context {
         true
     }
 
+    /// Puts a flow of which nothing has been heard yet under the services in force, if they proxy it, too: where the
+    /// former ones would send it there may be nobody any more.
+    #[cold]
+    pub(super) fn renew(&mut self, id: FlowId, key: &FlowKey) {
+        let Self { companions, editions, current, .. } = self;
+        let companion = &mut companions[id.index()];
+        let (old, new) = (usize::from(companion.edition), usize::from(*current));
+        let rule = editions[new]
+            .as_ref()
+            .and_then(|edition| edition.services.policy.lookup(key, key.port_index() as u16, key.vlan()));
+        let Some(service) =
+            rule.and_then(|rule| matches!(rule.action, Action::Proxy { .. }).then_some(rule.service))
+        else {
+            return;
+        };
+        (companion.edition, companion.service) = (*current, service);
+        if let Some(edition) = &mut editions[new] {
+            edition.flows += 1;
+        }
+        if let Some(edition) = &mut editions[old] {
+            edition.flows -= 1;
+            if edition.flows == 0 && old != new {
+                editions[old] = None;
+            }
+        }
+    }
+
+    /// Whether a flow goes by services that are not in force any more.
+    #[inline]
+    pub(super) fn is_old(&self, id: FlowId) -> bool {
+        self.companions[id.index()].edition != self.current
+    }
+
     /// How a service proxies, as it was said in an edition.
     pub(crate) fn proxy_spec(&self, edition: u16, service: u16) -> Option<Rc<ProxySpec>> {
         let edition = self.editions.get(usize::from(edition))?.as_ref()?;

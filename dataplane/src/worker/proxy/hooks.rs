@@ -40,8 +40,12 @@ impl Context {
 
     /// Something changed for a connection that no application is behind.
     pub(crate) fn proxy_rx(&mut self, conn: &mut Conn<'_>) {
-        let Self { companions, editions, sides, proxies, .. } = self;
         let id = conn.id();
+        if self.companions[id.index()].state == Kept::Blank && self.is_old(id) {
+            let key = *conn.key();
+            self.renew(id, &key);
+        }
+        let Self { companions, editions, sides, proxies, .. } = self;
         let companion = &mut companions[id.index()];
         if let Kept::Check(at) = companion.state {
             return proxies.on_check(at, conn);
@@ -61,8 +65,11 @@ impl Context {
     }
 
     pub(crate) fn proxy_datagram(&mut self, datagram: &mut Datagram<'_>) {
-        let Self { companions, editions, sides, proxies, .. } = self;
         let id = datagram.id();
+        if self.companions[id.index()].state == Kept::Blank && self.is_old(id) {
+            self.renew(id, datagram.key());
+        }
+        let Self { companions, editions, sides, proxies, .. } = self;
         let companion = &mut companions[id.index()];
         let Some(of) = of(sides, editions, companion) else { return };
         if let Kept::Session(at) = companion.state {
