@@ -682,7 +682,8 @@ impl Play {
         let mut sums = (0, 0);
         for (id, key) in &app.opened {
             assert!(closed.contains(id), "{key}");
-            let (_, bytes_in, bytes_out) = app.totals.iter().find(|(of, ..)| of == id).expect("it has totals");
+            let (_, bytes_in, bytes_out) =
+                app.totals.iter().find(|(of, ..)| of == id).expect("it has totals");
             if key.protocol == Protocol::TCP {
                 sums = (sums.0 + bytes_in, sums.1 + bytes_out);
             }
