@@ -10,6 +10,7 @@
 
 use core::time::Duration;
 use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
 
 use arbitrary::{Arbitrary, Unstructured};
 use l3l4::{Builder, FlowId, FlowKey, Limits, Protocol, RxChecksum, SynCookies, TooBig};
@@ -57,7 +58,7 @@ enum Step {
         window: u16,
         options: u8,
     },
-    /// A segment; `seq` and `ack` are distances from the right numbers. Some of them make
+    /// A segment; see [`flags`]; `seq` and `ack` are distances from the right numbers, see [`near`]. Some of them make
     /// an ICMP error follow.
     Segment {
         who: Who,
@@ -113,9 +114,9 @@ enum Step {
         len: u16,
         end: bool,
     },
-    /// A server's SYN-ACK, or its RST.
+    /// The SYN-ACK of a server that one of the SYNs went to, or its RST.
     Serve {
-        who: Who,
+        number: u8,
         seq: u32,
         window: u16,
         options: u8,
@@ -123,8 +124,11 @@ enum Step {
     },
     /// Where the next connection goes that is refused.
     Other(Who),
-    /// Answers one of the SYNs that are held.
-    Answer(u8),
+    /// Answers one of the SYNs that are held; its client may complete the handshake.
+    Answer {
+        number: u8,
+        complete: bool,
+    },
     Give {
         flow: u8,
         len: u16,
@@ -208,6 +212,26 @@ const USERS: [u16; 12] = [
     app::TAKING,
     app::ABORT,
 ];
+
+/// The flags that a byte stands for: mostly such as make sense.
+fn flags(byte: u8) -> u8 {
+    if byte < 64 { byte } else { [ACK, ACK | PSH, ACK, ACK | FIN][usize::from(byte % 4)] }
+}
+
+/// How far off a number is: mostly not at all.
+fn near(distance: i16) -> i16 {
+    if distance % 4 == 0 { distance / 4 } else { 0 }
+}
+
+/// Who has a five-tuple.
+fn of(key: &FlowKey) -> Option<Who> {
+    static ALL: OnceLock<HashMap<FlowKey, Who>> = OnceLock::new();
+    let all = ALL.get_or_init(|| {
+        let whos = (0..=u8::MAX).map(Who);
+        whos.flat_map(|who| [(who.key(Protocol::TCP), who), (who.key(Protocol::UDP), who)]).collect()
+    });
+    all.get(key).copied()
+}
 
 impl Who {
     /// The first of those that are opened from here.
@@ -323,14 +347,15 @@ impl Play {
                 let (seq, ack) = self.numbers[usize::from(who.0)];
                 self.give(who.seg(ACK, seq, ack).window(window).build());
             }
-            Step::Segment { who, flags, seq, ack, window, len, options } => {
+            Step::Segment { who, flags: byte, seq, ack, window, len, options } => {
+                let (who, flags) = (self.one_of(who, Protocol::TCP), flags(byte));
                 let right = self.numbers[usize::from(who.0)];
-                let numbers = (right.0.wrapping_add(seq as u32), right.1.wrapping_add(ack as u32));
+                let (seq, off) = (near(seq) as u32, near(ack) as u32);
+                let numbers = (right.0.wrapping_add(seq), right.1.wrapping_add(off));
                 let options = if flags & SYN != 0 { OPTIONS[usize::from(options) % 8] } else { &[] };
                 let data = vec![options.len() as u8; usize::from(len) % 3000];
                 let segment = who.seg(flags, numbers.0, numbers.1).window(window).options(options);
                 self.give(segment.data(&data).build());
-                // Not a step of its own, so that old inputs still mean what they meant.
                 let pick = window ^ len ^ ack as u16;
                 if pick.is_multiple_of(4) {
                     self.too_big(who, pick / 4);
@@ -345,6 +370,7 @@ impl Play {
                 self.world.known = RxChecksum::default();
             }
             Step::Burst { who, len, gaps } => {
+                let who = self.one_of(who, Protocol::TCP);
                 let (mut seq, ack) = self.numbers[usize::from(who.0)];
                 for n in 0..8 {
                     let data = vec![n; usize::from(len) % 1460];
@@ -356,6 +382,7 @@ impl Play {
             }
             Step::Raw(bytes) => self.give(bytes),
             Step::Udp { who, len } => {
+                let who = self.one_of(who, Protocol::UDP);
                 let ends = who.ends();
                 let data = vec![7; usize::from(len) % 9500];
                 self.give(wire::udp(ends.0, ends.1, who.sport(), who.port(), &data));
@@ -407,8 +434,13 @@ impl Play {
                     self.say(id, &data, end);
                 }
             }
-            Step::Serve { who, seq, window, options, refuse } => {
-                let who = Who::ours(who.0);
+            Step::Serve { number, seq, window, options, refuse } => {
+                let mut sent = vec![];
+                self.world.engine.scan(0, LIMITS.flows, self.world.time(), |info| {
+                    sent.extend((info.state == "SYN-SENT").then_some(info.key));
+                });
+                let one = sent.get(usize::from(number) % sent.len().max(1)).and_then(of);
+                let who = one.unwrap_or(Who::ours(number));
                 let (_, ack) = self.numbers[usize::from(who.0)];
                 let answer = if refuse {
                     who.seg(RST | ACK, 0, ack)
@@ -419,7 +451,7 @@ impl Play {
                 self.give(answer.build());
             }
             Step::Other(who) => self.world.app.others.push(Who::ours(who.0).key(Protocol::TCP)),
-            Step::Answer(number) => {
+            Step::Answer { number, complete } => {
                 let mut held: Vec<_> = self.held.iter().map(|(key, id)| (*id, *key)).collect();
                 held.sort_by_key(|(id, _)| id.index());
                 if let Some((id, key)) = held.get(usize::from(number) % held.len().max(1)) {
@@ -427,6 +459,11 @@ impl Play {
                     self.held.remove(key);
                     self.answered.insert(*key);
                     self.world.engine.answer(*id).expect_err("it was answered");
+                    self.turn();
+                    if let Some(who) = of(key).filter(|_| complete) {
+                        let (seq, ack) = self.numbers[usize::from(who.0)];
+                        self.give(who.seg(ACK, seq, ack).build());
+                    }
                 } else if let Some(id) = self.flow(number) {
                     self.world.engine.answer(id).expect_err("it is not held");
                 }
@@ -530,6 +567,16 @@ impl Play {
         opened.iter().rev().nth(back).map(|(id, _)| *id)
     }
 
+    /// Half of the names stand for those with which there is a flow, if there is one.
+    fn one_of(&self, who: Who, protocol: Protocol) -> Who {
+        if who.0 & 1 == 0 {
+            return who;
+        }
+        let opened = self.world.app.opened.iter().rev().filter(|(_, key)| key.protocol == protocol);
+        let recent = opened.take(8).filter_map(|(_, key)| of(key)).collect::<Vec<_>>();
+        recent.get(usize::from(who.0 >> 1) % recent.len().max(1)).copied().unwrap_or(who)
+    }
+
     fn give(&mut self, packet: Vec<u8>) {
         let _ = self.world.give(packet);
         self.turn();
@@ -571,10 +618,12 @@ impl Play {
     fn audit(&self) {
         let engine = &self.world.engine;
         let (mut udp, mut over, mut opening, mut half_open, mut asleep) = (0, 0, 0, 0, 0);
-        engine.scan(0, usize::MAX >> 1, self.world.time(), |info| {
+        let now = self.world.time();
+        engine.scan(0, LIMITS.flows, now, |info| {
             match info.state {
                 "UDP" => udp += 1,
-                "TIME-WAIT" => over += 1,
+                // Whose application has not taken all that came is still a connection.
+                "TIME-WAIT" if engine.flow(info.id, now).is_none() => over += 1,
                 "SYN-SENT" => opening += 1,
                 "SYN-RECEIVED" => half_open += 1,
                 _ => {}
@@ -682,7 +731,8 @@ impl Play {
         let mut sums = (0, 0);
         for (id, key) in &app.opened {
             assert!(closed.contains(id), "{key}");
-            let (_, bytes_in, bytes_out) = app.totals.iter().find(|(of, ..)| of == id).expect("it has totals");
+            let (_, bytes_in, bytes_out) =
+                app.totals.iter().find(|(of, ..)| of == id).expect("it has totals");
             if key.protocol == Protocol::TCP {
                 sums = (sums.0 + bytes_in, sums.1 + bytes_out);
             }

@@ -332,8 +332,8 @@ impl<'a> Conn<'a> {
                     // The peer was faster; the close is on its way.
                     return;
                 }
+                // What was received until then is counted by the state before this one.
                 socket.abort();
-                flow.state = State::Closed as u8;
                 flow.notes |= note::TOUCHED | note::GIVEN_UP;
             }
         }

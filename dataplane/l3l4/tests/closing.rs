@@ -326,3 +326,20 @@ fn untaken_data_outlives_the_last_acknowledgment() {
         assert_eq!((world.app.reason(id), world.engine.flow_count()), (Some(CloseReason::Finished), 0));
     }
 }
+
+/// The peer's FIN is no byte, whoever breaks off behind it.
+#[test]
+fn totals_of_one_that_is_aborted_behind_a_fin() {
+    for builder in [builder(), builder().direct(false)] {
+        let mut world = World::new(builder);
+        let (ours, theirs) = world.handshake(&seg(MANUAL, SYN, 1000, 0));
+        let id = world.app.last_id();
+        world.exchange(seg(MANUAL, ACK | FIN, theirs, ours).data(b"hello").build());
+        assert_eq!(world.state(id), "CLOSE-WAIT");
+        world.engine.with_conn(id, |conn| conn.abort()).unwrap();
+        assert_eq!(world.engine.flow(id, world.time()).unwrap().bytes_in, 5);
+        world.turn();
+        assert_eq!(world.app.reason(id), Some(CloseReason::Aborted));
+        assert_eq!(world.app.totals, [(id, 5, 0)]);
+    }
+}
