@@ -60,11 +60,11 @@ class ProxyCase(ApplianceCase):
         net.link(cls.far, cls.up, device="millup", peer="upstream", qpairs=cls.qpairs)
         for address in (CLIENT, *CLIENTS):
             cls.near.ip("address", "add", f"{address}/24", "dev", "client")
-        cls.near.ip("address", "add", f"{CLIENT6}/64", "dev", "client")
+        cls.near.ip("address", "add", f"{CLIENT6}/64", "dev", "client", "nodad")
         for address in SERVERS:
             cls.up.ip("address", "add", f"{address}/24", "dev", "upstream")
         for address in SERVERS6:
-            cls.up.ip("address", "add", f"{address}/64", "dev", "upstream")
+            cls.up.ip("address", "add", f"{address}/64", "dev", "upstream", "nodad")
         for namespace, v4, v6 in ((cls.near, FRONT, FRONT6), (cls.up, BACK, BACK6)):
             namespace.ip("route", "add", "default", "via", v4)
             namespace.ip("-6", "route", "add", "default", "via", v6)
@@ -125,10 +125,10 @@ class ProxyCase(ApplianceCase):
         labels = {} if outcome is None else {"outcome": outcome}
         return self.of_server("connects_total", name, **labels)
 
-    def server_row(self, name):
+    def server_row(self, name, upstream=None):
         """What `millctl show upstreams` says of a server."""
         for row in self.appliance.show("upstreams"):
-            if row["server"] == name:
+            if row["server"] == name and upstream in (None, row["upstream"]):
                 return row
         raise AssertionError(f"no server {name}")
 

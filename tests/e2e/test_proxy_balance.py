@@ -45,7 +45,7 @@ class Balance(ProxyCase):
             self.wait_for(name, "up")
 
     def wait_for(self, name, health, seconds=NOTICED):
-        self.eventually(lambda: self.server_row(name)["health"] == health, f"{name} is {health}", seconds)
+        self.eventually(lambda: self.server_row(name, "web")["health"] == health, f"{name} is {health}", seconds)
 
     def assert_shares(self, requests, weights):
         counts = shares(requests)
@@ -116,7 +116,7 @@ class Balance(ProxyCase):
         self.assertIn("c", names)
         with Load(FRONT) as load:
             self.set("drain", "c")
-            self.eventually(lambda: self.server_row("c")["admin"] == "draining", "it is said")
+            self.eventually(lambda: self.server_row("c", "web")["admin"] == "draining", "it is said")
             # A worker hears of it between two turns.
             time.sleep(0.2)
             drained = time.monotonic()
@@ -125,7 +125,7 @@ class Balance(ProxyCase):
             self.assertEqual([self.ask(connection) for connection in kept], names, "those there are go on")
             for connection in kept:
                 connection.close()
-            self.eventually(lambda: self.server_row("c")["sessions"] == 0, "it is drained")
+            self.eventually(lambda: self.server_row("c", "web")["sessions"] == 0, "it is drained")
             self.set("enable", "c")
             self.eventually(lambda: "c" in shares(load.since(drained)), "it is used again")
         self.assertEqual(errors(load.requests), [])
@@ -176,7 +176,7 @@ class Balance(ProxyCase):
         try:
             time.sleep(0.2)
             start = time.monotonic()
-            with clients.connect(FRONT, 80, 5) as connection, self.assertRaises(ConnectionResetError):
+            with self.assertRaises(ConnectionResetError), clients.connect(FRONT, 80, 5) as connection:
                 connection.recv(100)
             self.assertLess(time.monotonic() - start, 2)
             self.eventually(lambda: self.refused("no_server", "web") == before + 1, "it is counted")

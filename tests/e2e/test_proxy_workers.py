@@ -94,7 +94,7 @@ class TwoWorkers(ProxyCase):
                 self.assertIn(b" 200 OK", connection.recv(65536))
             sessions = self.sessions("--limit", "1000")
             self.assertEqual(len(sessions), 80)
-            flows = self.appliance.show("flows", "--limit", "1000")["flows"]
+            flows = self.appliance.show("flows", "--state", "established", "--limit", "1000")["flows"]
             owner = {(row["worker"], row["id"]) for row in flows}
             for row in sessions:
                 self.assertIn((row["worker"], row["client"]["id"]), owner)
