@@ -262,7 +262,12 @@ impl SourcePorts {
             ends[..16].copy_from_slice(&own.octets());
             ends[16..32].copy_from_slice(&upstream.address.octets());
             ends[32..].copy_from_slice(&upstream.port.to_be_bytes());
-            self.lists.begin(slot * self.stride + at, own, upstream, hasher.hash(&ends).wrapping_add(elsewhere));
+            self.lists.begin(
+                slot * self.stride + at,
+                own,
+                upstream,
+                hasher.hash(&ends).wrapping_add(elsewhere),
+            );
         }
         *self.turns.get_mut(slot)? = 0;
         *self.ends.get_mut(slot)? = Some(upstream);

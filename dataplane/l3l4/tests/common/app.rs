@@ -74,6 +74,8 @@ pub struct App {
     pub pairs: HashMap<FlowId, FlowId>,
     /// Where [`Callbacks::l4_refused`] sends a connection.
     pub others: Vec<FlowKey>,
+    /// What [`Callbacks::l4_in_use`] was told.
+    pub in_use: Vec<FlowKey>,
     /// What flows had received and written when they ended.
     pub totals: Vec<(FlowId, u64, u64)>,
 }
@@ -105,6 +107,7 @@ impl App {
             to_abort: vec![],
             pairs: HashMap::new(),
             others: vec![],
+            in_use: vec![],
             totals: vec![],
         }
     }
@@ -302,6 +305,11 @@ impl Callbacks for App {
 
     fn l4_refused(&mut self, _: FlowId, _: &FlowKey, _: u64, _: CloseReason) -> Option<(FlowKey, Duration)> {
         self.others.pop().map(|key| (key, Duration::from_secs(5)))
+    }
+
+    fn l4_in_use(&mut self, _: FlowId, key: &FlowKey, _: u64) -> Option<FlowKey> {
+        self.in_use.push(*key);
+        self.others.pop()
     }
 
     fn l4_totals(&mut self, id: FlowId, _: u64, bytes_in: u64, bytes_out: u64) {
