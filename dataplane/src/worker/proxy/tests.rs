@@ -259,3 +259,39 @@ fn other_changes_do_not_begin_the_search_for_sessions_of_disabled_servers_anew()
     bench.proxies.apply_status();
     assert_eq!(bench.proxies.sweep, Some(0), "this one's sessions may have been passed by");
 }
+
+/// A check of a server that is gone for now must not stand in the way of its checks when it comes back.
+#[test]
+fn a_server_that_is_gone_leaves_no_check_behind() {
+    let mut bench = Bench::new(&[("10.0.0.2", 1, None), ("10.0.0.3", 1, None)]);
+    bench.pass(Duration::from_secs(1));
+    let now = bench.proxies.now;
+    bench.proxies.checks.pretend(now, |server| (server == 1).then(|| flow(7)));
+    assert_eq!(bench.proxies.checks.under_way(), [true, true]);
+    let gone = services(&[], &bench.services.upstreams.changes);
+    bench.proxies.exchange(&bench.sides, &gone);
+    assert_eq!(bench.proxies.checks.under_way(), [false, true], "one waits until its flow is gone");
+    let Some(Todo::Abort(id)) = bench.proxies.next_todo() else { panic!("nobody ends it") };
+    let check = bench.proxies.checks.bits(1);
+    assert_eq!(id, flow(7));
+    bench.proxies.on_check_closed(check);
+    assert_eq!(bench.proxies.checks.under_way(), [false, false]);
+    assert_eq!(bench.proxies.servers[1].checks_failed, 0, "nobody asked any more");
+}
+
+#[test]
+fn who_stops_checking_says_nothing_of_servers() {
+    let mut bench = Bench::new(&[("10.0.0.2", 1, None), ("10.0.0.3", 1, None)]);
+    bench.pass(Duration::from_secs(1));
+    let now = bench.proxies.now;
+    bench.proxies.checks.pretend(now, |_| Some(flow(7)));
+    bench.proxies.end_checks();
+    for server in 0..2 {
+        let check = bench.proxies.checks.bits(server);
+        bench.proxies.on_check_closed(check);
+        assert_eq!(bench.status(server).state(0), State::InService);
+    }
+    assert_eq!(bench.proxies.checks.under_way(), [false, false]);
+    bench.proxies.end_checks();
+    assert!(bench.proxies.todo.len() == 2, "once for each");
+}
