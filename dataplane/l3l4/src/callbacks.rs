@@ -151,6 +151,13 @@ pub trait Callbacks {
         None
     }
 
+    /// The five-tuple that [`Callbacks::l4_refused`] named is in use: another one instead, for as long as was said with the
+    /// first; `None` ends the flow. Nobody has refused anything meanwhile.
+    fn l4_in_use(&mut self, id: FlowId, key: &FlowKey, user: u64) -> Option<FlowKey> {
+        let _ = (id, key, user);
+        None
+    }
+
     /// Something changed for a TCP connection: it was established, data came, room came free after too little was
     /// found, or the peer closed its side. Take and write what can be taken and written now.
     fn l4_rx(&mut self, conn: &mut Conn<'_>);

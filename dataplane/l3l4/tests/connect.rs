@@ -150,6 +150,7 @@ fn another_peer_is_tried_under_the_same_handle() {
     let out = all(&world.exchange(refusal));
     assert_eq!((out.len(), out[0].flags), (1, SYN));
     assert_eq!(world.engine.flow(id, world.time()).unwrap().key, second);
+    assert_eq!(world.app.in_use, [first], "which is no refusal");
     // The first one's answers are nobody's now.
     let late = all(&world.exchange(from_server(&first, SYN | ACK, 0, syn.seq.wrapping_add(1)).build()));
     assert_eq!((late.len(), late[0].flags), (1, RST));

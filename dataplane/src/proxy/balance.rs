@@ -66,8 +66,12 @@ impl Slot {
         self.maximum = member.maximum.unwrap_or(u32::MAX);
     }
 
+    fn is_in_service(&self) -> bool {
+        self.listed && self.state == State::InService && self.weight > 0
+    }
+
     fn takes_flows(&self) -> bool {
-        self.listed && self.state == State::InService && self.weight > 0 && self.open < self.maximum
+        self.is_in_service() && self.open < self.maximum
     }
 
     fn load(&self) -> Load {
@@ -171,7 +175,7 @@ impl Group {
             if slot.takes_flows() {
                 return false;
             }
-            full |= slot.listed && slot.state == State::InService && slot.weight > 0;
+            full |= slot.is_in_service();
         }
         full
     }
@@ -209,6 +213,12 @@ impl Group {
     #[must_use]
     pub fn state(&self, server: Server) -> Option<State> {
         self.slot(server).filter(|slot| slot.listed).map(|slot| slot.state)
+    }
+
+    /// Whether the server takes flows but for its maximum.
+    #[must_use]
+    pub fn is_in_service(&self, server: Server) -> bool {
+        self.slot(server).is_some_and(Slot::is_in_service)
     }
 
     /// The listed server of this name.

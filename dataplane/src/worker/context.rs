@@ -357,12 +357,22 @@ impl Callbacks for Context {
         match companion.state {
             Kept::Session(at) => {
                 let of = of(sides, editions, companion)?;
-                let (key, mac, patience) = proxies.on_refused(at, reason, of)?;
+                let patience = of.spec.connect_timeout;
+                let (key, mac) = proxies.on_refused(at, reason, of)?;
                 companion.mac = mac;
                 Some((key, patience))
             }
             _ => None,
         }
+    }
+
+    fn l4_in_use(&mut self, id: FlowId, _: &FlowKey, _: u64) -> Option<FlowKey> {
+        let Self { companions, editions, sides, proxies, .. } = self;
+        let companion = &mut companions[id.index()];
+        let Kept::Session(at) = companion.state else { return None };
+        let (key, mac) = proxies.on_in_use(at, of(sides, editions, companion)?)?;
+        companion.mac = mac;
+        Some(key)
     }
 
     #[inline]

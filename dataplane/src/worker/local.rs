@@ -233,7 +233,13 @@ impl Worker {
                     return;
                 }
                 match self.hand_over(packet, frame, &h, hash) {
-                    Place::Here => self.engine.rx(&mut self.cx, self.now, packet, &h, hash),
+                    Place::Here => {
+                        let outcome = self.engine.rx(&mut self.cx, self.now, packet, &h, hash);
+                        if self.cx.proxies.has_todo() {
+                            self.proxy_todo();
+                        }
+                        outcome
+                    }
                     Place::Gone => {
                         // One packet goes on, to be counted where it ends.
                         self.cx.counters.delivered += fragments - 1;

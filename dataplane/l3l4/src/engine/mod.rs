@@ -313,6 +313,12 @@ impl<B> L3l4<B> {
         self.accepting = accepting;
     }
 
+    /// Whether they are.
+    #[must_use]
+    pub fn is_accepting(&self) -> bool {
+        self.accepting
+    }
+
     /// Changes the rate limits in place (the other bounds stay as built).
     pub fn set_rates(&mut self, limits: &Limits) {
         self.rst_limit.set_rate(limits.rst_per_second);

@@ -76,6 +76,8 @@ pub struct App {
     pub others: Vec<FlowKey>,
     /// What the world gives the other connection of a relay before anything of the client's; no more than found room.
     pub early: Vec<u8>,
+    /// What [`Callbacks::l4_in_use`] was told.
+    pub in_use: Vec<FlowKey>,
     /// What flows had received and written when they ended.
     pub totals: Vec<(FlowId, u64, u64)>,
 }
@@ -108,6 +110,7 @@ impl App {
             pairs: HashMap::new(),
             others: vec![],
             early: vec![],
+            in_use: vec![],
             totals: vec![],
         }
     }
@@ -305,6 +308,11 @@ impl Callbacks for App {
 
     fn l4_refused(&mut self, _: FlowId, _: &FlowKey, _: u64, _: CloseReason) -> Option<(FlowKey, Duration)> {
         self.others.pop().map(|key| (key, Duration::from_secs(5)))
+    }
+
+    fn l4_in_use(&mut self, _: FlowId, key: &FlowKey, _: u64) -> Option<FlowKey> {
+        self.in_use.push(*key);
+        self.others.pop()
     }
 
     fn l4_totals(&mut self, id: FlowId, _: u64, bytes_in: u64, bytes_out: u64) {

@@ -5,7 +5,7 @@
 
 use super::pools::{Taken, is_hashed};
 use super::route::{self, Way};
-use super::{CHECK, Proxies};
+use super::{CHECK, Proxies, Todo};
 use crate::neighbour::{Mac, Probe};
 use crate::proxy::health::{Check, Checker, Due, HttpProgress, HttpStatus, Plan};
 use crate::proxy::{CheckKind, Endpoint, Health, ServerStatus};
@@ -106,13 +106,15 @@ impl Proxies {
                 });
             }
         }
-        for (number, former) in (0_u16..).zip(&self.checks.targets) {
+        let formers = core::mem::take(&mut self.checks.targets);
+        for (number, former) in (0_u16..).zip(&formers) {
             let Some(former) = former else { continue };
             let stays = targets.get(usize::from(number)).and_then(Option::as_ref);
             if !stays.is_some_and(|target| Arc::ptr_eq(&target.status, &former.status)) {
                 // It is gone, or has another address: what is known of it counts no more.
                 self.checks.checker.forget(number);
                 former.status.set_health(Health::Unknown);
+                self.drop_check(usize::from(number));
             }
         }
         for (number, target) in (0_u16..).zip(&targets) {
@@ -122,6 +124,24 @@ impl Proxies {
         }
         self.checks.asked.resize_with(targets.len().max(self.checks.asked.len()), || None);
         self.checks.targets = targets;
+    }
+
+    /// Nobody waits for the result of a check any more: its place is for checks to come.
+    fn drop_check(&mut self, server: usize) {
+        match self.checks.asked.get_mut(server) {
+            Some(Some(Asked { flow: Some(flow), .. })) => self.todo.push_back(Todo::Abort(*flow)),
+            Some(asked) => *asked = None,
+            None => {}
+        }
+    }
+
+    /// Servers are not looked after any more; what is said of them stands.
+    pub(super) fn end_checks(&mut self) {
+        for number in 0..core::mem::take(&mut self.checks.targets).len() {
+            self.checks.checker.forget(number as u16);
+            self.drop_check(number);
+        }
+        self.checks.pending.clear();
     }
 
     /// A check has its result.
@@ -199,6 +219,10 @@ impl Proxies {
 impl Worker {
     /// Begins checks that are due, and gives up those that take too long.
     pub(super) fn run_checks(&mut self) {
+        if !self.engine.is_accepting() {
+            // No flow is opened any more, which says nothing of any server.
+            return self.cx.proxies.end_checks();
+        }
         for _ in 0..PER_STEP {
             match self.cx.proxies.checks.checker.due(self.now) {
                 None => break,
@@ -289,5 +313,34 @@ impl Worker {
             // A five-tuple in use, or no room: the next check has another port.
             self.cx.proxies.on_check_closed(check.to_bits());
         }
+    }
+}
+
+#[cfg(test)]
+impl Checks {
+    /// Begins every check that is due, as if with the flow given.
+    pub(super) fn pretend(&mut self, now: Instant, flow: impl Fn(u16) -> Option<FlowId>) {
+        while let Some(due) = self.checker.due(now) {
+            let Due::Start(check) = due else { continue };
+            self.asked[usize::from(check.server())] = Some(Asked {
+                check,
+                way: Way::default(),
+                flow: flow(check.server()),
+                source: None,
+                said: false,
+                answer: HttpStatus::new(),
+                probed: true,
+            });
+        }
+    }
+
+    /// Which servers have a check.
+    pub(super) fn under_way(&self) -> Vec<bool> {
+        self.asked.iter().map(Option::is_some).collect()
+    }
+
+    /// The check of a server as its flow names it.
+    pub(super) fn bits(&self, server: usize) -> u32 {
+        self.asked[server].as_ref().map_or(0, |asked| asked.check.to_bits())
     }
 }

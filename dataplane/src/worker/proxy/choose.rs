@@ -6,7 +6,7 @@
 use super::pools::is_hashed;
 use super::{Phase, Place, Proxies};
 use crate::neighbour::{Mac, Resolution};
-use crate::proxy::{Endpoint, ProxySpec, ServerSet, Source, Target};
+use crate::proxy::{Endpoint, ProxySpec, ServerSet, Source, State, Target};
 use crate::worker::network::Side;
 use core::time::Duration;
 use l3l4::FlowKey;
@@ -45,6 +45,30 @@ pub(super) enum Failure {
 }
 
 impl Proxies {
+    /// [`Proxies::choose`] for a session that has just come: those that wait already come before it.
+    pub(super) fn begin(&mut self, sides: &[Side], at: u32, spec: &ProxySpec) -> Choice {
+        let Some((service, edition)) = self.sessions.at(at).map(|session| (session.service, session.edition))
+        else {
+            return Choice::Refuse(Why::Resources);
+        };
+        let last = self.last_waiting(service);
+        if last == Some(edition) { Choice::Wait } else { self.choose(sides, at, spec, true) }
+    }
+
+    /// The edition of the session that waits last for the service. Those of former editions may wait for servers that the
+    /// present one has nothing to do with.
+    fn last_waiting(&mut self, service: u16) -> Option<u16> {
+        let Self { waiting, sessions, .. } = self;
+        let list = waiting.get_mut(usize::from(service))?;
+        while let Some(id) = list.back() {
+            if let Some(session) = sessions.get(*id).filter(|session| session.phase == Phase::Waiting) {
+                return Some(session.edition);
+            }
+            list.pop_back();
+        }
+        None
+    }
+
     /// Finds a server for the session in slot `at`, and everything else its leg needs. `patient`: it may wait for
     /// a station to be asked for; else a server whose station is not known counts as one that failed.
     pub(super) fn choose(&mut self, sides: &[Side], at: u32, spec: &ProxySpec, patient: bool) -> Choice {
@@ -217,7 +241,12 @@ impl Proxies {
     /// A session that waited for a station: goes on if that is known by now.
     pub(super) fn resolved(&mut self, sides: &[Side], at: u32, spec: &ProxySpec) -> Option<Choice> {
         let session = self.sessions.at(at)?;
-        let (way, until) = (session.way, session.until);
+        let (way, until, place) = (session.way, session.until, session.place);
+        if place.is_some_and(|place| self.is_out(place)) {
+            // It went out meanwhile, and nobody would end what was opened now.
+            self.leave(at);
+            return Some(self.choose(sides, at, spec, true));
+        }
         match self.station(way) {
             Some(mac) => Some(match self.equip(sides, at, spec, mac) {
                 Lead::Open(key, mac) => Choice::Open(key, mac),
@@ -232,6 +261,12 @@ impl Proxies {
                 Some(self.choose(sides, at, spec, true))
             }
         }
+    }
+
+    /// Whether a server is out, or not listed any more.
+    fn is_out(&self, place: Place) -> bool {
+        let group = self.groups.get(usize::from(place.group)).map(|balance| &balance.group);
+        matches!(group.and_then(|group| group.state(place.server)), None | Some(State::Out))
     }
 
     /// The five-tuple was in use: another source port, if there is one to choose.
@@ -274,8 +309,8 @@ impl Proxies {
         };
         member.failures = 0;
         let others = balance.group.servers().iter().filter(|server| **server != place.server);
-        let mut others = others.filter_map(|server| balance.group.state(*server));
-        if !others.any(|state| state == crate::proxy::State::InService) {
+        let mut others = others.map(|server| balance.group.is_in_service(*server));
+        if !others.any(|takes| takes) {
             return;
         }
         let until = now + eject.time;

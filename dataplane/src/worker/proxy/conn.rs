@@ -15,6 +15,9 @@ use l3l4::{CloseReason, Conn, FlowId, FlowKey, Protocol};
 /// How long a client may take to say who it is.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How a leg ends that was never established.
+const ATTEMPTED: [CloseReason; 2] = [CloseReason::Refused, CloseReason::Unanswered];
+
 /// Where a flow belongs.
 #[derive(Clone, Copy)]
 pub(crate) struct Of<'a> {
@@ -88,7 +91,7 @@ impl Proxies {
 
     /// The session needs an upstream leg, and its client is at hand.
     fn set_out(&mut self, at: u32, conn: &mut Conn<'_>, of: Of<'_>) {
-        match self.choose(of.sides, at, of.spec, true) {
+        match self.begin(of.sides, at, of.spec) {
             Choice::Open(key, mac) => {
                 self.take_early(at, conn, of.spec);
                 self.todo.push_back(Todo::Open { session: self.sessions.id(at), key, mac });
@@ -283,17 +286,32 @@ impl Proxies {
     }
 
     /// The upstream leg could not be opened: the next attempt, if there is one.
-    pub(crate) fn on_refused(
-        &mut self,
-        at: u32,
-        reason: CloseReason,
-        of: Of<'_>,
-    ) -> Option<(FlowKey, Mac, Duration)> {
+    pub(crate) fn on_refused(&mut self, at: u32, reason: CloseReason, of: Of<'_>) -> Option<(FlowKey, Mac)> {
         let how = if reason == CloseReason::Refused { Failure::Refused } else { Failure::Unanswered };
         self.fail(at, how);
+        self.try_again(at, of)
+    }
+
+    /// The five-tuple of the next attempt is in use, which is no fault of its server's.
+    pub(crate) fn on_in_use(&mut self, at: u32, of: Of<'_>) -> Option<(FlowKey, Mac)> {
+        if let Some(key) = self.exchange_port(at) {
+            let way = self.sessions.at(at)?.way;
+            return Some((key, self.station(way)?));
+        }
+        // There is no port to choose: perhaps there is one towards another server.
+        if let Some(session) = self.sessions.at(at)
+            && let Some(place) = session.place
+        {
+            session.tried.insert(place.server);
+        }
+        self.leave(at);
+        self.try_again(at, of)
+    }
+
+    fn try_again(&mut self, at: u32, of: Of<'_>) -> Option<(FlowKey, Mac)> {
         self.sessions.at(at)?.client?;
         match self.choose(of.sides, at, of.spec, false) {
-            Choice::Open(key, mac) => Some((key, mac, of.spec.connect_timeout)),
+            Choice::Open(key, mac) => Some((key, mac)),
             // What the leg holds of the client's bytes could not wait without it.
             Choice::Wait => {
                 self.give_up(at, Why::QueueFull);
@@ -323,6 +341,10 @@ impl Proxies {
         if matches!(phase, Phase::Waiting) {
             let counters = self.counters(service);
             counters.waiting = counters.waiting.saturating_sub(1);
+        }
+        if !is_client && phase == Phase::Connecting && ATTEMPTED.contains(&reason) {
+            // There was another attempt, but all five-tuples that were tried for it are in use.
+            self.give_up(at, Why::SourcePort);
         }
         if !is_client {
             if let Some(place) = place.filter(|_| joined && reason == CloseReason::PeerReset) {

@@ -31,6 +31,12 @@ impl Kept {
         self.places.push((id, bytes));
     }
 
+    fn give_up(&mut self, id: SessionId) {
+        if let Some(at) = self.places.iter().position(|(kept, _)| *kept == id) {
+            self.spare.push(self.places.swap_remove(at).1);
+        }
+    }
+
     /// Moves a session's datagram to `into`.
     fn take(&mut self, id: SessionId, into: &mut Vec<u8>) {
         into.clear();
@@ -45,7 +51,7 @@ impl Kept {
 impl Proxies {
     /// The first datagram of a client.
     pub(crate) fn greet_datagram(&mut self, at: u32, datagram: &mut Datagram<'_>, of: Of<'_>) {
-        match self.choose(of.sides, at, of.spec, !self.kept.is_full()) {
+        match self.choose(of.sides, at, of.spec, true) {
             Choice::Open(key, mac) => {
                 let id = self.sessions.id(at);
                 self.early.session = id;
@@ -54,13 +60,13 @@ impl Proxies {
                 self.early.bytes.extend_from_slice(datagram.data());
                 self.todo.push_back(Todo::Open { session: id, key, mac });
             }
-            Choice::Resolve => {
+            Choice::Resolve if !self.kept.is_full() => {
                 let id = self.sessions.id(at);
                 self.kept.keep(id, datagram.data());
                 self.resolving.push_back(id);
             }
-            // For room nobody waits: the next datagram tries again.
-            Choice::Wait | Choice::Refuse(_) => self.put_off(at),
+            // For room nobody waits, nor without a place to be kept in: the next datagram tries again.
+            Choice::Resolve | Choice::Wait | Choice::Refuse(_) => self.put_off(at),
         }
     }
 
@@ -86,8 +92,9 @@ impl Proxies {
     }
 
     /// There is no upstream leg: the datagram is given up, and the session begins anew with the next one.
-    fn put_off(&mut self, at: u32) {
+    pub(super) fn put_off(&mut self, at: u32) {
         self.leave(at);
+        self.kept.give_up(self.sessions.id(at));
         let Some(session) = self.sessions.at(at) else { return };
         session.phase = Phase::Header;
         session.tries = 0;

@@ -18,6 +18,8 @@ mod pools;
 mod route;
 mod session;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use conn::Of;
 pub(crate) use hooks::of;
@@ -62,6 +64,8 @@ struct Member {
     spec: ServerSpec,
     /// Attempts in a row that failed.
     failures: u16,
+    /// Its sessions are being reset, or have been.
+    disabled: bool,
 }
 
 /// A client's first bytes, between the callback that took them and the opening of the upstream leg right after it.
@@ -227,17 +231,20 @@ impl Proxies {
         let now = self.now.micros();
         self.next_end = u64::MAX;
         for balance in &mut self.groups {
-            let servers = balance.group.servers().to_vec();
-            for server in servers {
-                let Some(Some(member)) = balance.servers.get(server.index()) else { continue };
+            let Balance { group, servers, .. } = balance;
+            for at in 0..group.servers().len() {
+                let server = group.servers()[at];
+                let Some(Some(member)) = servers.get_mut(server.index()) else { continue };
                 let status = &member.spec.status;
                 if status.ejected_until() > now {
                     self.next_end = self.next_end.min(status.ejected_until());
                 }
-                if status.admin() == crate::proxy::Admin::Disabled {
+                let disabled = status.admin() == crate::proxy::Admin::Disabled;
+                if disabled && !member.disabled {
                     self.sweep = Some(0);
                 }
-                balance.group.set_state(server, status.state(now));
+                member.disabled = disabled;
+                group.set_state(server, status.state(now));
             }
         }
         self.room = true;
@@ -271,11 +278,11 @@ impl Balance {
             if self.servers.len() <= server.index() {
                 self.servers.resize_with(server.index() + 1, || None);
             }
-            let failures = match &self.servers[server.index()] {
-                Some(known) if known.spec.endpoint == spec.endpoint => known.failures,
-                _ => 0,
+            let (failures, disabled) = match &self.servers[server.index()] {
+                Some(known) if known.spec.endpoint == spec.endpoint => (known.failures, known.disabled),
+                _ => (0, false),
             };
-            self.servers[server.index()] = Some(Member { spec: spec.clone(), failures });
+            self.servers[server.index()] = Some(Member { spec: spec.clone(), failures, disabled });
         }
     }
 }

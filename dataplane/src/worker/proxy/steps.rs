@@ -33,8 +33,8 @@ const TRIES: usize = 4;
 const PER_STEP: usize = 256;
 /// How often servers' stations are looked up.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Sessions that may be served from queues at a time.
-const SERVED: usize = 32;
+/// Sessions of a service that may be served from its queue at a time. While anybody waits all others go through it, too.
+const SERVED: usize = 128;
 
 impl Proxies {
     /// Whether the worker has something to do.
@@ -152,16 +152,17 @@ impl Worker {
         let Some(session) = self.cx.proxies.sessions.get(id) else { return };
         let (service, edition, client) = (session.service, session.edition, session.client);
         let Some(spec) = self.cx.proxy_spec(edition, service) else { return };
-        let chosen = self.cx.proxies.choose(&self.cx.sides, id.index, &spec, true);
+        let chosen = self.cx.proxies.begin(&self.cx.sides, id.index, &spec);
         self.proceed(id, client, chosen, &spec);
     }
 
     /// Goes on with a session whose client is not at hand.
     fn proceed(&mut self, id: SessionId, client: Option<FlowId>, chosen: Choice, spec: &ProxySpec) {
         let proxies = &mut self.cx.proxies;
+        let protocol = proxies.sessions.get(id).map_or(Protocol::TCP, |session| session.key.protocol);
         let why = match chosen {
             Choice::Open(key, mac) => {
-                if key.protocol == Protocol::TCP {
+                if protocol == Protocol::TCP {
                     proxies.write_header(id.index, spec);
                 } else {
                     proxies.take_kept(id);
@@ -169,6 +170,7 @@ impl Worker {
                 return self.open_leg(id, key, mac);
             }
             Choice::Resolve => return proxies.resolving.push_back(id),
+            Choice::Wait if protocol == Protocol::UDP => return proxies.put_off(id.index),
             Choice::Wait if proxies.wait(id.index, spec) => return,
             Choice::Wait => Why::QueueFull,
             Choice::Refuse(why) => why,
@@ -231,29 +233,33 @@ impl Worker {
     }
 
     fn serve_queue(&mut self, service: u16, room: bool) {
+        let list = usize::from(service);
+        let now = self.now;
+        // Where the next one stands, and the edition of those before it, for which there is no room.
+        let (mut at, mut full) = (0, None);
         for _ in 0..SERVED {
             let proxies = &mut self.cx.proxies;
-            let Some(id) = proxies.waiting.get(usize::from(service)).and_then(|list| list.front().copied())
-            else {
-                return;
-            };
-            let now = self.now;
+            let Some(id) = proxies.waiting.get(list).and_then(|list| list.get(at).copied()) else { return };
             let Some(session) = proxies.sessions.get(id).filter(|session| session.phase == Phase::Waiting)
             else {
-                proxies.waiting[usize::from(service)].pop_front();
+                proxies.waiting[list].remove(at);
                 continue;
             };
-            let (late, edition, client) = (now >= session.until, session.edition, session.client);
+            let (until, edition, client) = (session.until, session.edition, session.client);
+            let late = now >= until;
             if !late && !room {
                 return;
             }
+            if !late && full == Some(edition) {
+                at += 1;
+                continue;
+            }
             let Some(spec) = self.cx.proxy_spec(edition, service) else { return };
             let proxies = &mut self.cx.proxies;
-            let until = proxies.sessions.get(id).map_or(now, |session| session.until);
             let counters = proxies.counters(service);
             counters.waiting = counters.waiting.saturating_sub(1);
             if late {
-                proxies.waiting[usize::from(service)].pop_front();
+                proxies.waiting[list].remove(at);
                 proxies.give_up(id.index, Why::QueueTimeout);
                 if let Some(client) = client {
                     let _ = self.engine.abort_flow(client);
@@ -262,21 +268,21 @@ impl Worker {
             }
             match proxies.choose(&self.cx.sides, id.index, &spec, true) {
                 Choice::Wait => {
-                    // It stays where it is.
+                    // It stays where it is, and so do those that wait for the same.
                     proxies.counters(service).waiting += 1;
                     if let Some(session) = proxies.sessions.get(id) {
                         (session.phase, session.until) = (Phase::Waiting, until);
                     }
-                    return;
+                    (at, full) = (at + 1, Some(edition));
                 }
                 chosen => {
-                    proxies.waiting[usize::from(service)].pop_front();
+                    proxies.waiting[list].remove(at);
                     self.proceed(id, client, chosen, &spec);
                 }
             }
         }
         // There may be room for more of them.
-        self.cx.proxies.room = true;
+        self.cx.proxies.room |= full.is_none();
     }
 
     /// Resets the sessions of servers that an operator has disabled.

@@ -183,10 +183,15 @@ impl<B> L3l4<B> {
     ) {
         let record = &self.records[index as usize];
         let (id, old, user) = (record.id(index), record.key, record.user);
+        let Some((first, patience)) = cb.l4_refused(id, &old, user, reason) else {
+            return self.close(cb, index, reason);
+        };
+        let mut named = Some(first);
         for _ in 0..TRIES {
-            let Some((key, patience)) = cb.l4_refused(id, &old, user, reason) else { break };
+            let Some(key) = named else { break };
             let hash = self.hash.hash(&key);
             if key.protocol != old.protocol || self.find(hash, &key).is_some() {
+                named = cb.l4_in_use(id, &key, user);
                 continue;
             }
             let record = &mut self.records[index as usize];
