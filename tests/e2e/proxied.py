@@ -9,6 +9,7 @@ import contextlib
 import json
 import pathlib
 import re
+import time
 
 import net
 from rig import ApplianceCase, merged
@@ -94,6 +95,14 @@ class ProxyCase(ApplianceCase):
         }
         return merged(base, cls.extra)
 
+    @classmethod
+    def tearDownClass(cls):
+        # Health checks go on for ever; without them packets come to rest.
+        groups = [{key: value for key, value in each.items() if key != "health_check"} for each in cls.upstreams]
+        cls.appliance.write(merged(cls.appliance.config, {"upstreams": groups}))
+        cls.appliance.ctl("reload")
+        super().tearDownClass()
+
     def apply(self, **changes):
         """Writes the configuration with changes and reloads it."""
         self.appliance.write(merged(self.appliance.config, changes))
@@ -101,6 +110,17 @@ class ProxyCase(ApplianceCase):
         self.assertTrue(done["succeeded"], done)
         self.assertFalse(done["needs_restart"], done)
         return done
+
+    def reported(self):
+        """What happened before is in the counters: workers report ten times a second."""
+        time.sleep(0.3)
+
+    def counts(self, count, wanted, what):
+        """Waits until `count()` is as wanted."""
+        try:
+            self.eventually(lambda: count() == wanted, what, 5)
+        except AssertionError:
+            self.assertEqual(count(), wanted, what)
 
     def proxied(self, counter, service=None):
         """A counter of a service's sessions (or of all services')."""
@@ -111,15 +131,16 @@ class ProxyCase(ApplianceCase):
         labels = {"reason": reason, **({} if service is None else {"service": service})}
         return self.appliance.metric("millrace_proxy_refused_total", **labels)
 
-    def of_server(self, counter, name):
-        return self.appliance.metric(f"millrace_upstream_{counter}", server=name)
+    def connects(self, server_, outcome=None):
+        """Attempts to connect to a server; with `outcome`, those that ended so."""
+        labels = {"server": server_, **({} if outcome is None else {"outcome": outcome})}
+        return self.appliance.metric("millrace_upstream_server_connects_total", **labels)
 
     def server_row(self, name):
-        """What `millctl show upstreams` says of a server."""
-        for upstream in self.appliance.show("upstreams"):
-            for row in upstream["servers"]:
-                if row["server"] == name:
-                    return row
+        """What `millctl show upstreams` says of `UPSTREAM/SERVER`."""
+        for row in self.appliance.show("upstreams"):
+            if f"{row['upstream']}/{row['server']}" == name:
+                return row
         raise AssertionError(f"no server {name}")
 
     def sessions(self, *arguments):

@@ -45,7 +45,7 @@ class Balance(ProxyCase):
             self.wait_for(name, "up")
 
     def wait_for(self, name, health, seconds=NOTICED):
-        self.eventually(lambda: self.server_row(name)["health"] == health, f"{name} is {health}", seconds)
+        self.eventually(lambda: self.server_row(f"web/{name}")["health"] == health, f"{name} is {health}", seconds)
 
     def assert_shares(self, requests, weights):
         counts = shares(requests)
@@ -55,6 +55,9 @@ class Balance(ProxyCase):
         for name, weight in weights.items():
             expected = total * weight / sum(weights.values())
             self.assertAlmostEqual(counts[name], expected, delta=expected / 10, msg=f"{name}: {counts}")
+
+    def ejections(self, name):
+        return self.appliance.metric("millrace_upstream_server_ejections_total", upstream="web", server=name)
 
     def set(self, word, name):
         self.appliance.ctl("upstream", word, f"web/{name}")
@@ -95,14 +98,14 @@ class Balance(ProxyCase):
     def test_ejection_without_checks(self):
         """A server that refuses is left out for a while, though nothing checks it."""
         self.apply(upstreams=[{k: v for k, v in self.upstreams[0].items() if k != "health_check"}, *self.upstreams[1:]])
-        ejected = self.of_server("ejections_total", "b")
+        ejected = self.ejections("b")
         try:
             with Load(FRONT) as load:
                 load.wait_for(100)
                 # Gracefully: what is under way is finished.
                 self.servers["b"].stop(signal.SIGQUIT)
                 dead = time.monotonic()
-                self.eventually(lambda: self.of_server("ejections_total", "b") > ejected, "it is ejected")
+                self.eventually(lambda: self.ejections("b") > ejected, "it is ejected")
                 load.wait_for(500)
                 self.servers["b"].start()
                 self.eventually(lambda: "b" in shares(load.since(time.monotonic() - 0.3)), "it is used again")
@@ -116,7 +119,7 @@ class Balance(ProxyCase):
         self.assertIn("c", names)
         with Load(FRONT) as load:
             self.set("drain", "c")
-            self.eventually(lambda: self.server_row("c")["admin"] == "draining", "it is said")
+            self.eventually(lambda: self.server_row("web/c")["admin"] == "draining", "it is said")
             # A worker hears of it between two turns.
             time.sleep(0.2)
             drained = time.monotonic()
@@ -125,7 +128,7 @@ class Balance(ProxyCase):
             self.assertEqual([self.ask(connection) for connection in kept], names, "those there are go on")
             for connection in kept:
                 connection.close()
-            self.eventually(lambda: self.server_row("c")["open"] == 0, "it is drained")
+            self.eventually(lambda: self.server_row("web/c")["sessions"] == 0, "it is drained")
             self.set("enable", "c")
             self.eventually(lambda: "c" in shares(load.since(drained)), "it is used again")
         self.assertEqual(errors(load.requests), [])

@@ -4,7 +4,7 @@ import contextlib
 import json
 
 import clients
-from proxied import CLIENT, FRONT, SERVERS, ProxyCase, front, group
+from proxied import BACK, CLIENT, FRONT, SERVERS, ProxyCase, front, group
 from servers import Peer, echoing
 
 
@@ -31,7 +31,7 @@ class Operate(ProxyCase):
 
     def row(self, connection):
         port = connection.getsockname()[1]
-        rows = [row for row in self.sessions() if row["client"] == f"{CLIENT}:{port}"]
+        rows = [row for row in self.sessions() if row["client"]["remote_port"] == port]
         self.assertEqual(len(rows), 1, rows)
         return rows[0]
 
@@ -39,7 +39,10 @@ class Operate(ProxyCase):
         with self.session(1001) as first, self.session(1002):
             row = self.row(first)
             self.assertEqual((row["service"], row["upstream"], row["server"]), ("one", "one", "a"))
-            self.assertEqual((row["protocol"], row["bytes_up"], row["bytes_down"]), ("tcp", 5, 5))
+            self.assertEqual((row["phase"], row["bytes_up"], row["bytes_down"]), ("relaying", 5, 5))
+            ends = [(leg["remote"], leg["local"], leg["state"]) for leg in (row["client"], row["upstream_leg"])]
+            self.assertEqual(ends, [(CLIENT, FRONT, "ESTABLISHED"), (SERVERS[0], BACK, "ESTABLISHED")])
+            self.assertEqual((row["client"]["port"], row["upstream_leg"]["port"]), ("lan", "back"))
             table = self.appliance.ctl("show", "sessions").stdout
             for word in (f"{CLIENT}:{first.getsockname()[1]}", "one", "two"):
                 self.assertIn(word, table)
@@ -48,6 +51,8 @@ class Operate(ProxyCase):
         with self.session(1001), self.session(1001), self.session(1002):
             self.assertEqual(len(self.sessions()), 3)
             self.assertEqual(len(self.sessions("--upstream", "one")), 2)
+            self.assertEqual(len(self.sessions("--upstream", "one/a")), 2)
+            self.assertEqual(len(self.sessions("--address", SERVERS[1])), 1)
             self.assertEqual(len(self.sessions("--service", "two")), 1)
             self.assertEqual(len(self.sessions("--limit", "1")), 1)
             self.assertEqual(self.sessions("--protocol", "udp"), [])
@@ -55,11 +60,11 @@ class Operate(ProxyCase):
             self.assertTrue(done.returncode != 0 or "nothing" not in done.stdout)
 
     def test_upstreams(self):
-        self.eventually(lambda: self.server_row("b")["health"] == "up", "b is up")
-        self.eventually(lambda: self.server_row("c")["health"] == "down", "c is down")
+        self.eventually(lambda: self.server_row("two/b")["health"] == "up", "b is up")
+        self.eventually(lambda: self.server_row("gone/c")["health"] == "down", "c is down")
         with self.session(1001), self.session(1001):
-            self.eventually(lambda: self.server_row("a")["open"] == 2, "two legs")
-            row = self.server_row("a")
+            self.eventually(lambda: self.server_row("one/a")["sessions"] == 2, "two legs")
+            row = self.server_row("one/a")
             self.assertEqual((row["address"], row["admin"]), (f"{SERVERS[0]}:9000", "enabled"))
             table = self.appliance.ctl("show", "upstreams").stdout
             for word in ("one", "two", "gone", SERVERS[0]):
@@ -71,11 +76,11 @@ class Operate(ProxyCase):
         """Whichever leg is named, both end with a reset, and no other session hears of it."""
         peer = self.peers[0]
         with self.session(1001) as bystander:
-            for leg in ("client_flow", "upstream_flow"):
+            for leg in ("client", "upstream_leg"):
                 errors = len(peer.errors)
                 with self.session(1001) as connection:
                     row = self.row(connection)
-                    self.appliance.ctl("shutdown", "flow", f"{row['worker']}:{row[leg]}")
+                    self.appliance.ctl("shutdown", "flow", f"{row['worker']}:{row[leg]['id']}")
                     with self.assertRaises(ConnectionResetError):
                         connection.recv(100)
                     self.eventually(lambda: len(peer.errors) == errors + 1, "the server hears of it")

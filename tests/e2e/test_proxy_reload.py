@@ -83,7 +83,7 @@ class Reload(ProxyCase):
         self.appliance.ctl("upstream", "drain", "web/a")
         try:
             self.apply(upstreams=[group("web", server("a", SERVERS[0], weight=5), ("b", SERVERS[1], 80))])
-            self.assertEqual(self.server_row("a")["admin"], "draining")
+            self.assertEqual(self.server_row("web/a")["admin"], "draining")
             with Load(FRONT) as load:
                 load.wait_for(100)
             self.assertEqual((set(shares(load.requests)), errors(load.requests)), ({"b"}, []))

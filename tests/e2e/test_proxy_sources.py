@@ -25,6 +25,8 @@ from proxied import (
 )
 from servers import Haproxy, Nginx, family
 
+# Further addresses of the appliance's that upstream legs come from.
+POOL = ["10.71.0.151", "10.71.0.152", "10.71.0.153"]
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
 
@@ -84,10 +86,13 @@ class Sources(ProxyCase):
                 (6, "accept", "plain", {"accept_proxy": True}),
                 (7, "pass-on", "header", {"accept_proxy": True, "send_proxy": "v2"}),
                 (8, "client-v2-", "header", {"source": "client", "send_proxy": "v2"}),
+                (9, "said", "plain", {"source": "client", "accept_proxy": True}),
             )
         ),
         front("original", 7000, source="own"),
         front("original-client", 7001, source="client"),
+        front("original-said", 7002, accept_proxy=True),
+        front("pool", 7003, upstream="plain4", source_addresses=POOL),
     ]
 
     @classmethod
@@ -129,20 +134,22 @@ class Sources(ProxyCase):
         before = self.refused("source_port", "client4")
         with contextlib.ExitStack() as stack:
             all_ = []
-            for address in (FRONT, ANY):
+            for _ in range(2):
                 s = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
                 s.settimeout(5)
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 s.bind((CLIENT, 33333))
-                s.connect((address, 8001))
-                s.sendall(b"GET /who HTTP/1.1\r\nHost: x\r\n\r\n")
                 all_.append(s)
-                if address == FRONT:
-                    self.assertIn(b" 200 OK", s.recv(65536))
-            with self.assertRaises(ConnectionResetError):
-                all_[1].recv(65536)
-            all_[0].sendall(b"GET /who HTTP/1.1\r\nHost: x\r\n\r\n")
-            self.assertIn(b" 200 OK", all_[0].recv(65536), "the first goes on")
+            first, second = all_
+            for round_ in range(2):
+                if round_ == 0:
+                    first.connect((FRONT, 8001))
+                first.sendall(b"GET /who HTTP/1.1\r\nHost: x\r\n\r\n")
+                self.assertIn(b" 200 OK", first.recv(65536), "the first is served and goes on")
+                if round_ == 0:
+                    with self.assertRaises(ConnectionResetError):
+                        second.connect((ANY, 8001))
+                        second.recv(65536)
         self.eventually(lambda: self.refused("source_port", "client4") == before + 1, "it is counted")
 
     def test_proxy_header_for_nginx(self):
@@ -188,16 +195,31 @@ class Sources(ProxyCase):
                     _, seen = ask(dialled, base + 7, before=[header])
                     self.assertEqual(seen[4:], ends)
 
+    def test_a_header_is_believed(self):
+        """A transparent leg comes from where the header says, and an original destination is what it says."""
+        for base, dialled, source in ((8000, ANY, "203.0.113.7"), (9000, ANY6, "2001:db8::7")):
+            header = header_v2(source, 4711, dialled, 80)
+            _, seen = ask(dialled, base + 9, before=[header])
+            self.assertEqual(seen[:2], [source, "4711"])
+        header = header_v2("203.0.113.7", 4711, SERVERS[2], 7000)
+        _, seen = ask(FRONT, 7002, before=[header])
+        self.assertEqual((seen[0], seen[2:4]), (BACK, [SERVERS[2], "7000"]))
+
+    def test_a_pool_of_own_addresses(self):
+        seen = [ask(FRONT, 7003)[1][0] for _ in range(12)]
+        self.assertEqual({address: seen.count(address) for address in POOL}, dict.fromkeys(POOL, 4))
+
     def test_no_header_at_all(self):
         """Whoever begins with something else is reset, and the server hears nothing of it."""
-        before, connects = self.refused("header", "accept4"), self.of_server("connects_total", "plain")
+        self.reported()
+        before, connects = self.refused("header", "accept4"), self.connects("plain")
         for start in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"PROXY TCP4 nonsense\r\n", SIGNATURE + b"\x31\x11\0\0"):
             with clients.connect(FRONT, 8006, 5) as connection:
                 connection.sendall(start)
                 with self.assertRaises(ConnectionResetError):
                     connection.recv(100)
         self.eventually(lambda: self.refused("header", "accept4") == before + 3, "all are counted")
-        self.assertEqual(self.of_server("connects_total", "plain"), connects)
+        self.assertEqual(self.connects("plain"), connects)
 
     def test_original_destination(self):
         """Without an upstream group sessions go where the client was going, by way of us."""
@@ -208,9 +230,19 @@ class Sources(ProxyCase):
                 here, seen = ask(target, 7001)
                 self.assertEqual(seen[:4], [*here, target, "7001"])
 
+    def test_an_address_of_ours_is_no_destination(self):
+        before = self.refused("no_server", "original")
+        with self.assertRaises(ConnectionResetError), clients.connect(FRONT, 7000, 5) as connection:
+            connection.recv(100)
+        self.counts(lambda: self.refused("no_server", "original"), before + 1, "it is counted")
+
     def test_sessions_name_both_ends(self):
         with clients.connect(FRONT6, 9001) as connection:
             connection.sendall(b"GET /who HTTP/1.1\r\nHost: x\r\n\r\n")
             connection.recv(65536)
             rows = self.sessions("--service", "client6")
             self.assertEqual(len(rows), 1, rows)
+            port = connection.getsockname()[1]
+            legs = rows[0]["client"], rows[0]["upstream_leg"]
+            ends = [(leg["remote"], leg["remote_port"], leg["local"], leg["local_port"]) for leg in legs]
+            self.assertEqual(ends, [(CLIENT6, port, FRONT6, 9001), (SERVERS6[0], 80, CLIENT6, port)])
