@@ -22,6 +22,14 @@ class Balance(ProxyCase):
             eject={"failures": 3, "time": "1s"},
         ),
         group("least", *((name, SERVERS[n], 80) for n, name in enumerate("abc")), balance="least_connections"),
+        *(
+            group(
+                name,
+                ("a", SERVERS[0], 80),
+                health_check={"http": {"path": "/files/none", **expect}, "interval": "200ms", "timeout": "100ms"},
+            )
+            for name, expect in (("missing", {}), ("expected", {"expect": "404"}))
+        ),
         group("source", *((name, SERVERS[n], 80) for n, name in enumerate("abc")), balance="source"),
     ]
     services = [
@@ -186,6 +194,11 @@ class Balance(ProxyCase):
         finally:
             for name in WEIGHTS:
                 self.set("enable", name)
+
+    def test_what_an_answer_to_a_check_must_be(self):
+        """404 is none, unless it is what is expected."""
+        self.eventually(lambda: self.server_row("missing/a")["health"] == "down", "404 counts as down", NOTICED)
+        self.eventually(lambda: self.server_row("expected/a")["health"] == "up", "404 counts as up", NOTICED)
 
     def test_least_connections(self):
         kept = []

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import struct
 import time
 
 import clients
@@ -177,12 +178,34 @@ class Limits(LimitCase):
         self.counted("connect", "quiet", before, 2)
         self.counts(lambda: self.connects("quiet", "unanswered"), unanswered + 3, "attempts without an answer")
 
+    def test_a_client_that_goes_while_its_server_says_nothing(self):
+        """Nothing is left of its session, and the server is not asked again."""
+        with Silent(self.up, "upstream", QUIET) as quiet:
+            for how in ("reset", "close"):
+                connection = clients.connect(FRONT, 1006, 10)
+                self.eventually(lambda: quiet.syns, "the server is asked")
+                if how == "reset":
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.close()
+                self.at_peace()
+                quiet.syns.clear()
+                time.sleep(0.7)
+                self.assertEqual(quiet.syns, [])
+
     def test_others_are_tried(self):
         """One refuses, one is not there, one serves: every client gets it in the end."""
         before = self.proxied("retries_total", "mixed")
-        for _ in range(6):
+        for n in range(6):
             with clients.connect(FRONT, 1007, 10) as connection:
-                self.answers(connection)
+                if n % 2:
+                    self.answers(connection)
+                    continue
+                # All that is sent, and the end of it, waits for the one that serves.
+                data = clients.payload(5000)
+                connection.sendall(data)
+                connection.shutdown(socket.SHUT_WR)
+                self.assertEqual(clients.receive_exactly(connection, len(data)), data)
+                self.assertEqual(connection.recv(10), b"")
         self.assertGreaterEqual(self.proxied("retries_total", "mixed"), before + 4)
 
     def test_an_idle_session(self):

@@ -23,10 +23,11 @@ from proxied import (
     front,
     group,
 )
-from servers import Haproxy, Nginx, family
+from servers import Haproxy, Nginx, Peer, family
 
 # Further addresses of the appliance's that upstream legs come from.
 POOL = ["10.71.0.151", "10.71.0.152", "10.71.0.153"]
+REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
 
@@ -56,7 +57,7 @@ def ask(address, port, uri="/who", source=None, before=(), source_port=0):
         while data := connection.recv(65536):
             answer += data
         here = [str(part) for part in connection.getsockname()[:2]]
-    (status, _, body), *_ = clients.parse_http(bytes(answer))
+    (status, _, body) = clients.parse_http(bytes(answer))[-1]
     assert status == 200, answer
     return here, body.decode().split()
 
@@ -71,6 +72,7 @@ class Sources(ProxyCase):
             for name, port in (("plain", 80), ("header", 81), ("haproxy", 83))
             for version, servers in (("4", SERVERS), ("6", SERVERS6))
         ),
+        group("greeter", ("greeter", SERVERS[0], 84)),
     ]
     services = [
         *(
@@ -92,6 +94,7 @@ class Sources(ProxyCase):
         front("original", 7000, source="own"),
         front("original-client", 7001, source="client"),
         front("original-said", 7002, accept_proxy=True),
+        front("speaks-first", 7004, upstream="greeter", send_proxy="v2"),
         front("pool", 7003, upstream="plain4", source_addresses=POOL),
     ]
 
@@ -165,6 +168,20 @@ class Sources(ProxyCase):
                 here, seen = ask(dialled, base + offset)
                 self.assertEqual(seen, [*here, dialled, str(base + offset)])
 
+    def test_proxy_header_before_a_server_that_speaks_first(self):
+        """It leaves with the handshake's end, though the client says nothing."""
+
+        def greet(connection, _):
+            head = clients.receive_exactly(connection, 16)
+            rest = clients.receive_exactly(connection, int.from_bytes(head[14:], "big"))
+            connection.sendall(b"220 " + (head + rest).hex().encode())
+
+        with Peer(self.up, SERVERS[0], 84, greet), clients.connect(ANY, 7004, 5) as connection:
+            here = connection.getsockname()
+            expected = header_v2(*here, ANY, 7004).hex().encode()
+            self.assertEqual(clients.receive_exactly(connection, 4 + len(expected)), b"220 " + expected)
+            self.assertEqual(connection.recv(1), b"")
+
     def test_proxy_header_of_a_transparent_leg(self):
         for base, dialled, *_ in self.VERSIONS:
             here, seen = ask(dialled, base + 8)
@@ -176,7 +193,7 @@ class Sources(ProxyCase):
         v1 = b"PROXY TCP4 203.0.113.7 198.51.100.9 4711 443\r\n"
         local = SIGNATURE + b"\x20\0\0\0"
         for base, dialled, _, back, servers in self.VERSIONS:
-            for before in ([v2], [v1], [local], [v2[:3], v2[3:15], v2[15:]], [bytes([b]) for b in v1], []):
+            for before in ([v2], [v1], [v2 + REQUEST], [local], [v2[:3], v2[3:15], v2[15:]], [bytes([b]) for b in v1], []):
                 if not before:
                     continue
                 _, seen = ask(dialled, base + 6, before=before)

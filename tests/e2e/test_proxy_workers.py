@@ -106,6 +106,10 @@ class TwoWorkers(ProxyCase):
                 for leg in (row["client"], row["upstream_leg"])
             }
             self.assertEqual((len(legs), legs - owned), (160, set()))
+            for row in sessions:
+                if row["service"].startswith("own"):
+                    homes = {leg["home"] for leg in (row["client"], row["upstream_leg"])}
+                    self.assertLessEqual(homes, {None, row["worker"]}, "where the port brings them")
             self.assertEqual({row["worker"] for row in sessions}, {0, 1}, "both have some")
 
     def test_long_ones_side_by_side(self):
