@@ -108,7 +108,8 @@ def _is_run(pid):
     """Whether this process is a run of these tests (and not another one that got its number)."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return b"e2e" in file.read()
+            # It may have been started from its own directory, as `./run`.
+            return b"e2e" in file.read() or "e2e" in os.readlink(f"/proc/{pid}/cwd")
     except OSError:
         return False
 

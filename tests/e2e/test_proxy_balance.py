@@ -22,6 +22,14 @@ class Balance(ProxyCase):
             eject={"failures": 3, "time": "1s"},
         ),
         group("least", *((name, SERVERS[n], 80) for n, name in enumerate("abc")), balance="least_connections"),
+        *(
+            group(
+                name,
+                ("a", SERVERS[0], 80),
+                health_check={"http": {"path": "/files/none", **expect}, "interval": "200ms", "timeout": "100ms"},
+            )
+            for name, expect in (("missing", {}), ("expected", {"expect": "404"}))
+        ),
         group("source", *((name, SERVERS[n], 80) for n, name in enumerate("abc")), balance="source"),
     ]
     services = [
@@ -45,7 +53,7 @@ class Balance(ProxyCase):
             self.wait_for(name, "up")
 
     def wait_for(self, name, health, seconds=NOTICED):
-        self.eventually(lambda: self.server_row(name, "web")["health"] == health, f"{name} is {health}", seconds)
+        self.eventually(lambda: self.server_row(f"web/{name}")["health"] == health, f"{name} is {health}", seconds)
 
     def assert_shares(self, requests, weights):
         counts = shares(requests)
@@ -55,6 +63,9 @@ class Balance(ProxyCase):
         for name, weight in weights.items():
             expected = total * weight / sum(weights.values())
             self.assertAlmostEqual(counts[name], expected, delta=expected / 10, msg=f"{name}: {counts}")
+
+    def ejections(self, name):
+        return self.appliance.metric("millrace_upstream_server_ejections_total", upstream="web", server=name)
 
     def set(self, word, name):
         self.appliance.ctl("upstream", word, f"web/{name}")
@@ -95,14 +106,14 @@ class Balance(ProxyCase):
     def test_ejection_without_checks(self):
         """A server that refuses is left out for a while, though nothing checks it."""
         self.apply(upstreams=[{k: v for k, v in self.upstreams[0].items() if k != "health_check"}, *self.upstreams[1:]])
-        ejected = self.of_server("ejections_total", "b")
+        ejected = self.ejections("b")
         try:
             with Load(FRONT) as load:
                 load.wait_for(100)
                 # Gracefully: what is under way is finished.
                 self.servers["b"].stop(signal.SIGQUIT)
                 dead = time.monotonic()
-                self.eventually(lambda: self.of_server("ejections_total", "b") > ejected, "it is ejected")
+                self.eventually(lambda: self.ejections("b") > ejected, "it is ejected")
                 load.wait_for(500)
                 self.servers["b"].start()
                 self.eventually(lambda: "b" in shares(load.since(time.monotonic() - 0.3)), "it is used again")
@@ -116,7 +127,7 @@ class Balance(ProxyCase):
         self.assertIn("c", names)
         with Load(FRONT) as load:
             self.set("drain", "c")
-            self.eventually(lambda: self.server_row("c", "web")["admin"] == "draining", "it is said")
+            self.eventually(lambda: self.server_row("web/c")["admin"] == "draining", "it is said")
             # A worker hears of it between two turns.
             time.sleep(0.2)
             drained = time.monotonic()
@@ -125,7 +136,7 @@ class Balance(ProxyCase):
             self.assertEqual([self.ask(connection) for connection in kept], names, "those there are go on")
             for connection in kept:
                 connection.close()
-            self.eventually(lambda: self.server_row("c", "web")["sessions"] == 0, "it is drained")
+            self.eventually(lambda: self.server_row("web/c")["sessions"] == 0, "it is drained")
             self.set("enable", "c")
             self.eventually(lambda: "c" in shares(load.since(drained)), "it is used again")
         self.assertEqual(errors(load.requests), [])
@@ -183,6 +194,11 @@ class Balance(ProxyCase):
         finally:
             for name in WEIGHTS:
                 self.set("enable", name)
+
+    def test_what_an_answer_to_a_check_must_be(self):
+        """404 is none, unless it is what is expected."""
+        self.eventually(lambda: self.server_row("missing/a")["health"] == "down", "404 counts as down", NOTICED)
+        self.eventually(lambda: self.server_row("expected/a")["health"] == "up", "404 counts as up", NOTICED)
 
     def test_least_connections(self):
         kept = []

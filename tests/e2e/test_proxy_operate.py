@@ -4,7 +4,8 @@ import contextlib
 import json
 
 import clients
-from proxied import CLIENT, FRONT, SERVERS, ProxyCase, front, group
+from proxied import BACK, CLIENT, FRONT, SERVERS, ProxyCase, front, group
+from rig import check_summary
 from servers import Peer, echoing
 
 
@@ -14,11 +15,17 @@ class Operate(ProxyCase):
         group("two", ("b", SERVERS[1], 9000), health_check={"interval": "200ms", "timeout": "200ms"}),
         group("gone", ("c", SERVERS[2], 9000), health_check={"interval": "200ms", "timeout": "200ms", "fall": 1}),
     ]
+    upstreams += [
+        # It accepts and says nothing.
+        group("mute", ("m", SERVERS[0], 9001), health_check={"http": {}, "interval": "200ms", "timeout": "100ms"}),
+    ]
     services = [front("one", 1001, upstream="one"), front("two", 1002, upstream="two")]
+    extra = {"shutdown": {"drain": "1s"}}
 
     @classmethod
     def start_servers(cls):
         cls.peers = [Peer(cls.up, address, 9000, echoing) for address in SERVERS[:2]]
+        cls.peers.append(Peer(cls.up, SERVERS[0], 9001, lambda connection, _: clients.receive_all(connection)))
         for peer in cls.peers:
             cls.addClassCleanup(peer.close)
 
@@ -30,9 +37,8 @@ class Operate(ProxyCase):
             yield connection
 
     def row(self, connection):
-        ours = connection.getsockname()[:2]
-        ends = [(row, (row["client"]["remote"], row["client"]["remote_port"])) for row in self.sessions()]
-        rows = [row for row, end in ends if end == ours]
+        port = connection.getsockname()[1]
+        rows = [row for row in self.sessions() if row["client"]["remote_port"] == port]
         self.assertEqual(len(rows), 1, rows)
         return rows[0]
 
@@ -40,7 +46,10 @@ class Operate(ProxyCase):
         with self.session(1001) as first, self.session(1002):
             row = self.row(first)
             self.assertEqual((row["service"], row["upstream"], row["server"]), ("one", "one", "a"))
-            self.assertEqual((row["client"]["protocol"], row["bytes_up"], row["bytes_down"]), ("tcp", 5, 5))
+            self.assertEqual((row["phase"], row["bytes_up"], row["bytes_down"]), ("relaying", 5, 5))
+            ends = [(leg["remote"], leg["local"], leg["state"]) for leg in (row["client"], row["upstream_leg"])]
+            self.assertEqual(ends, [(CLIENT, FRONT, "ESTABLISHED"), (SERVERS[0], BACK, "ESTABLISHED")])
+            self.assertEqual((row["client"]["port"], row["upstream_leg"]["port"]), ("lan", "back"))
             table = self.appliance.ctl("show", "sessions").stdout
             for word in (f"{CLIENT}:{first.getsockname()[1]}", "one", "two"):
                 self.assertIn(word, table)
@@ -49,6 +58,8 @@ class Operate(ProxyCase):
         with self.session(1001), self.session(1001), self.session(1002):
             self.assertEqual(len(self.sessions()), 3)
             self.assertEqual(len(self.sessions("--upstream", "one")), 2)
+            self.assertEqual(len(self.sessions("--upstream", "one/a")), 2)
+            self.assertEqual(len(self.sessions("--address", SERVERS[1])), 1)
             self.assertEqual(len(self.sessions("--service", "two")), 1)
             self.assertEqual(len(self.sessions("--limit", "1")), 1)
             self.assertEqual(self.sessions("--protocol", "udp"), [])
@@ -56,11 +67,12 @@ class Operate(ProxyCase):
             self.assertTrue(done.returncode != 0 or "nothing" not in done.stdout)
 
     def test_upstreams(self):
-        self.eventually(lambda: self.server_row("b")["health"] == "up", "b is up")
-        self.eventually(lambda: self.server_row("c")["health"] == "down", "c is down")
+        self.eventually(lambda: self.server_row("two/b")["health"] == "up", "b is up")
+        self.eventually(lambda: self.server_row("gone/c")["health"] == "down", "c is down")
+        self.eventually(lambda: self.server_row("mute/m")["health"] == "down", "no answer counts as down")
         with self.session(1001), self.session(1001):
-            self.eventually(lambda: self.server_row("a")["sessions"] == 2, "two legs")
-            row = self.server_row("a")
+            self.eventually(lambda: self.server_row("one/a")["sessions"] == 2, "two legs")
+            row = self.server_row("one/a")
             self.assertEqual((row["address"], row["admin"]), (f"{SERVERS[0]}:9000", "enabled"))
             table = self.appliance.ctl("show", "upstreams").stdout
             for word in ("one", "two", "gone", SERVERS[0]):
@@ -87,6 +99,22 @@ class Operate(ProxyCase):
     def test_shutdown_of_nothing(self):
         for name in ("0:99999999", "99:1", "nonsense"):
             self.assertNotEqual(self.appliance.ctl("shutdown", "flow", name, check=False).returncode, 0, name)
+
+    def test_stop_with_sessions_open(self):
+        """Those that go on are given their time, then reset; every packet buffer is given back."""
+        appliance = self.appliance
+        with contextlib.ExitStack() as stack:
+            all_ = [stack.enter_context(self.session(1001 + n % 2)) for n in range(20)]
+            for connection in all_[:5]:
+                # Much under way.
+                connection.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    while connection.send(bytes(1 << 16)):
+                        pass
+            code, text = appliance.stop()
+        self.assertEqual(code, 0, text)
+        check_summary(text)
+        appliance.start()
 
     def test_json_is_one_document(self):
         for what in ("upstreams", "sessions"):

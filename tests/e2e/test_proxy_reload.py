@@ -30,8 +30,7 @@ class Reload(ProxyCase):
             {"upstreams": [group("web", server("a", SERVERS[0], weight=n + 1), ("c", SERVERS[2], 80))]}
             for n in range(3)
         ]
-        # Long enough for a machine that does other things: the first check that fails takes a server down.
-        checked = {"health_check": {"interval": "1s", "timeout": "1s"}}
+        checked = {"health_check": {"interval": "100ms", "timeout": "100ms"}}
         variants += [
             {"upstreams": [group("web", ("b", SERVERS[1], 80), balance="least_connections", **checked)]},
             {"upstreams": [*self.upstreams, group("more", ("d", SERVERS[3], 80))],
@@ -46,9 +45,8 @@ class Reload(ProxyCase):
                 self.apply(**variants[n % len(variants)])
                 load.wait_for(20)
                 kept.wait_for(20)
-        refused = {reason: self.refused(reason) for reason in ("no_server", "connect", "source_port", "resources")}
-        self.assertEqual(errors(load.requests), [], refused)
-        self.assertEqual(errors(kept.requests), [], refused)
+        self.assertEqual(errors(load.requests), [])
+        self.assertEqual(errors(kept.requests), [])
         self.assertEqual(set(shares(load.requests)), set("abcd"))
 
     def test_a_server_that_is_taken_out_keeps_its_sessions(self):
@@ -85,7 +83,7 @@ class Reload(ProxyCase):
         self.appliance.ctl("upstream", "drain", "web/a")
         try:
             self.apply(upstreams=[group("web", server("a", SERVERS[0], weight=5), ("b", SERVERS[1], 80))])
-            self.assertEqual(self.server_row("a")["admin"], "draining")
+            self.assertEqual(self.server_row("web/a")["admin"], "draining")
             with Load(FRONT) as load:
                 load.wait_for(100)
             self.assertEqual((set(shares(load.requests)), errors(load.requests)), ({"b"}, []))

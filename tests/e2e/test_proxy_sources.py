@@ -23,8 +23,11 @@ from proxied import (
     front,
     group,
 )
-from servers import Haproxy, Nginx, family
+from servers import Haproxy, Nginx, Peer, family
 
+# Further addresses of the appliance's that upstream legs come from.
+POOL = ["10.71.0.151", "10.71.0.152", "10.71.0.153"]
+REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
 
@@ -54,7 +57,7 @@ def ask(address, port, uri="/who", source=None, before=(), source_port=0):
         while data := connection.recv(65536):
             answer += data
         here = [str(part) for part in connection.getsockname()[:2]]
-    (status, _, body), *_ = clients.parse_http(bytes(answer))
+    (status, _, body) = clients.parse_http(bytes(answer))[-1]
     assert status == 200, answer
     return here, body.decode().split()
 
@@ -69,6 +72,7 @@ class Sources(ProxyCase):
             for name, port in (("plain", 80), ("header", 81), ("haproxy", 83))
             for version, servers in (("4", SERVERS), ("6", SERVERS6))
         ),
+        group("greeter", ("greeter", SERVERS[0], 84)),
     ]
     services = [
         *(
@@ -84,10 +88,14 @@ class Sources(ProxyCase):
                 (6, "accept", "plain", {"accept_proxy": True}),
                 (7, "pass-on", "header", {"accept_proxy": True, "send_proxy": "v2"}),
                 (8, "client-v2-", "header", {"source": "client", "send_proxy": "v2"}),
+                (9, "said", "plain", {"source": "client", "accept_proxy": True}),
             )
         ),
         front("original", 7000, source="own"),
         front("original-client", 7001, source="client"),
+        front("original-said", 7002, accept_proxy=True),
+        front("speaks-first", 7004, upstream="greeter", send_proxy="v2"),
+        front("pool", 7003, upstream="plain4", source_addresses=POOL),
     ]
 
     @classmethod
@@ -129,22 +137,22 @@ class Sources(ProxyCase):
         before = self.refused("source_port", "client4")
         with contextlib.ExitStack() as stack:
             all_ = []
-            for address in (FRONT, ANY):
+            for _ in range(2):
                 s = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
                 s.settimeout(5)
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 s.bind((CLIENT, 33333))
                 all_.append(s)
-                if address == FRONT:
-                    s.connect((address, 8001))
-                    s.sendall(b"GET /who HTTP/1.1\r\nHost: x\r\n\r\n")
-                    self.assertIn(b" 200 OK", s.recv(65536))
-            with self.assertRaises(ConnectionResetError):
-                all_[1].connect((ANY, 8001))
-                all_[1].sendall(b"GET /who HTTP/1.1\r\nHost: x\r\n\r\n")
-                all_[1].recv(65536)
-            all_[0].sendall(b"GET /who HTTP/1.1\r\nHost: x\r\n\r\n")
-            self.assertIn(b" 200 OK", all_[0].recv(65536), "the first goes on")
+            first, second = all_
+            for round_ in range(2):
+                if round_ == 0:
+                    first.connect((FRONT, 8001))
+                first.sendall(b"GET /who HTTP/1.1\r\nHost: x\r\n\r\n")
+                self.assertIn(b" 200 OK", first.recv(65536), "the first is served and goes on")
+                if round_ == 0:
+                    with self.assertRaises(ConnectionResetError):
+                        second.connect((ANY, 8001))
+                        second.recv(65536)
         self.eventually(lambda: self.refused("source_port", "client4") == before + 1, "it is counted")
 
     def test_proxy_header_for_nginx(self):
@@ -160,6 +168,20 @@ class Sources(ProxyCase):
                 here, seen = ask(dialled, base + offset)
                 self.assertEqual(seen, [*here, dialled, str(base + offset)])
 
+    def test_proxy_header_before_a_server_that_speaks_first(self):
+        """It leaves with the handshake's end, though the client says nothing."""
+
+        def greet(connection, _):
+            head = clients.receive_exactly(connection, 16)
+            rest = clients.receive_exactly(connection, int.from_bytes(head[14:], "big"))
+            connection.sendall(b"220 " + (head + rest).hex().encode())
+
+        with Peer(self.up, SERVERS[0], 84, greet), clients.connect(ANY, 7004, 5) as connection:
+            here = connection.getsockname()
+            expected = header_v2(*here, ANY, 7004).hex().encode()
+            self.assertEqual(clients.receive_exactly(connection, 4 + len(expected)), b"220 " + expected)
+            self.assertEqual(connection.recv(1), b"")
+
     def test_proxy_header_of_a_transparent_leg(self):
         for base, dialled, *_ in self.VERSIONS:
             here, seen = ask(dialled, base + 8)
@@ -171,7 +193,7 @@ class Sources(ProxyCase):
         v1 = b"PROXY TCP4 203.0.113.7 198.51.100.9 4711 443\r\n"
         local = SIGNATURE + b"\x20\0\0\0"
         for base, dialled, _, back, servers in self.VERSIONS:
-            for before in ([v2], [v1], [local], [v2[:3], v2[3:15], v2[15:]], [bytes([b]) for b in v1], []):
+            for before in ([v2], [v1], [v2 + REQUEST], [local], [v2[:3], v2[3:15], v2[15:]], [bytes([b]) for b in v1], []):
                 if not before:
                     continue
                 _, seen = ask(dialled, base + 6, before=before)
@@ -190,9 +212,23 @@ class Sources(ProxyCase):
                     _, seen = ask(dialled, base + 7, before=[header])
                     self.assertEqual(seen[4:], ends)
 
+    def test_a_header_is_believed(self):
+        """A transparent leg comes from where the header says, and an original destination is what it says."""
+        for base, dialled, source in ((8000, ANY, "203.0.113.7"), (9000, ANY6, "2001:db8::7")):
+            header = header_v2(source, 4711, dialled, 80)
+            _, seen = ask(dialled, base + 9, before=[header])
+            self.assertEqual(seen[:2], [source, "4711"])
+        header = header_v2("203.0.113.7", 4711, SERVERS[2], 7000)
+        _, seen = ask(FRONT, 7002, before=[header])
+        self.assertEqual((seen[0], seen[2:4]), (BACK, [SERVERS[2], "7000"]))
+
+    def test_a_pool_of_own_addresses(self):
+        seen = [ask(FRONT, 7003)[1][0] for _ in range(12)]
+        self.assertEqual({address: seen.count(address) for address in POOL}, dict.fromkeys(POOL, 4))
+
     def test_no_header_at_all(self):
         """Whoever begins with something else is reset, and the server hears nothing of it."""
-        self.settle()
+        self.reported()
         before, connects = self.refused("header", "accept4"), self.connects("plain")
         for start in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"PROXY TCP4 nonsense\r\n", SIGNATURE + b"\x31\x11\0\0"):
             with clients.connect(FRONT, 8006, 5) as connection:
@@ -211,9 +247,19 @@ class Sources(ProxyCase):
                 here, seen = ask(target, 7001)
                 self.assertEqual(seen[:4], [*here, target, "7001"])
 
+    def test_an_address_of_ours_is_no_destination(self):
+        before = self.refused("no_server", "original")
+        with self.assertRaises(ConnectionResetError), clients.connect(FRONT, 7000, 5) as connection:
+            connection.recv(100)
+        self.counts(lambda: self.refused("no_server", "original"), before + 1, "it is counted")
+
     def test_sessions_name_both_ends(self):
         with clients.connect(FRONT6, 9001) as connection:
             connection.sendall(b"GET /who HTTP/1.1\r\nHost: x\r\n\r\n")
             connection.recv(65536)
             rows = self.sessions("--service", "client6")
             self.assertEqual(len(rows), 1, rows)
+            port = connection.getsockname()[1]
+            legs = rows[0]["client"], rows[0]["upstream_leg"]
+            ends = [(leg["remote"], leg["remote_port"], leg["local"], leg["local_port"]) for leg in legs]
+            self.assertEqual(ends, [(CLIENT6, port, FRONT6, 9001), (SERVERS6[0], 80, CLIENT6, port)])
