@@ -236,6 +236,12 @@ impl SourcePorts {
         (slot * self.stride..(slot + 1) * self.stride).map(|list| self.lists.out(list)).sum()
     }
 
+    /// Whether ports were given out towards an upstream that has not been forgotten since.
+    #[must_use]
+    pub fn knows(&self, upstream: Endpoint) -> bool {
+        self.index.contains_key(&upstream)
+    }
+
     /// What could not be done so far.
     #[must_use]
     pub const fn refused(&self) -> Refused {

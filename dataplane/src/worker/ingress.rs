@@ -268,7 +268,8 @@ impl Worker {
         lost.then_some(asked)
     }
 
-    /// Counts an answer to a connection of ours that met no flow: it came too late, or to the wrong worker.
+    /// Counts an answer to a connection of ours that met no flow: it came too late, or to the wrong worker. A server
+    /// hears that nothing is there any more.
     #[cold]
     fn note_stray(&mut self, h: &Headers, outcome: Result<(), l3l4::DropReason>) {
         let answer =
@@ -282,6 +283,11 @@ impl Worker {
                 | l3l4::DropReason::ServiceDrop)
         );
         self.cx.counters.stray_answers += u64::from(answer && nowhere);
+        let syn = h.flags & (flags::SYN | flags::ACK) == flags::SYN;
+        if outcome == Err(l3l4::DropReason::NoService) && !syn && self.cx.proxies.goes_to(&h.key) {
+            // Of a leg that is gone: else its server would send it again and again.
+            self.engine.answer_stray(&mut self.cx, self.now, h);
+        }
     }
 
     /// Whether a packet's destination is ours.

@@ -243,6 +243,14 @@ impl<B> L3l4<B> {
         }
     }
 
+    /// Answers a segment that met no flow with an RST, if the limit allows: for callers that know it to be of a connection
+    /// that was opened from here, of which [`L3l4::rx`] says only that no service matches. None answers an RST.
+    pub fn answer_stray<C: Callbacks<Buffer = B>>(&mut self, cb: &mut C, now: Instant, h: &Headers) {
+        if h.key.protocol == Protocol::TCP && h.flags & flags::RST == 0 {
+            self.answer_rst(cb, now, h);
+        }
+    }
+
     /// Answers a packet that nothing serves with an ICMP error, if the limit allows. The packet must be the
     /// one that `h` was read from, to one host, and no ICMP error itself.
     pub fn answer_unreachable<C: Callbacks<Buffer = B>>(

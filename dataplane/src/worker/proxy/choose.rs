@@ -263,6 +263,11 @@ impl Proxies {
         }
     }
 
+    /// Whether a segment looks like one of a leg: from a server, to where legs come from.
+    pub(crate) fn goes_to(&self, key: &FlowKey) -> bool {
+        self.pools.goes_to(key.local, Endpoint { address: key.remote, port: key.remote_port })
+    }
+
     /// Whether a server is out, or not listed any more.
     fn is_out(&self, place: Place) -> bool {
         let group = self.groups.get(usize::from(place.group)).map(|balance| &balance.group);

@@ -100,6 +100,11 @@ impl Pools {
         self.pools.iter().position(|pool| pool.hashed == hashed && *pool.own == *own)
     }
 
+    /// Whether legs go from this address of ours to this server.
+    pub(crate) fn goes_to(&self, own: Addr, endpoint: Endpoint) -> bool {
+        self.pools.iter().any(|pool| pool.own.contains(&own) && pool.ports.knows(endpoint))
+    }
+
     /// An address and port towards `endpoint`.
     pub(crate) fn take(
         &mut self,
