@@ -6,6 +6,7 @@
 //! Invariant: two bytes of the input say what happens to all packets of one step, one for each direction. After the
 //! last byte the link is good, so that whatever happened before, both sides come to an end.
 
+use core::cell::Cell;
 use core::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
@@ -38,8 +39,10 @@ struct Setup {
 /// No timeout of ours ends a connection, however bad the link.
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// So many in a row are lost on a link that loses everything only.
-const PROBES: u8 = 8;
+/// So many in a row are hardly lost on a link that does not lose everything.
+const PROBES: u8 = 100;
+/// The peer answers one a second.
+const INTERVAL: Duration = Duration::from_secs(2);
 
 /// A setup, then two bytes a step.
 pub fn run(data: &[u8]) {
@@ -49,6 +52,7 @@ pub fn run(data: &[u8]) {
     let windows = [2000, 9000, 30_000, 65_535];
     let service =
         [app::ECHO, app::DISCARD, app::FLOOD, app::SHOUT, app::PROXY][usize::from(setup.service) % 5];
+    let after = Duration::from_secs(u64::from(setup.keepalive.div_ceil(8)));
     let builder = builder()
         .limits(Limits { flows: 8, udp_flows: 1, half_open: 4, ..Limits::default() })
         .tcp_buffer_size(buffers[usize::from(setup.buffer) % 4])
@@ -59,11 +63,8 @@ pub fn run(data: &[u8]) {
         .tcp_user_timeout(DAY)
         .tcp_fin_wait_timeout(DAY)
         .tcp_synack_retries(255)
-        .tcp_keepalive(
-            (setup.keepalive > 0).then(|| Duration::from_secs(u64::from(setup.keepalive.div_ceil(8)))),
-        )
-        // The peer answers one a second.
-        .tcp_keepalive_interval(Duration::from_secs(2))
+        .tcp_keepalive((setup.keepalive > 0).then_some(after))
+        .tcp_keepalive_interval(INTERVAL)
         .tcp_keepalive_probes(PROBES);
     let mut world = World::new(builder);
     world.app.flood = usize::from(setup.flood);
@@ -82,11 +83,14 @@ pub fn run(data: &[u8]) {
     // lost, the next is answered with an RST, as RFC 4987 has it.
     // And a server that cannot be reached within seconds is not waited for, nor one that reads nothing for a minute:
     // after a timeout smoltcp takes no acknowledgment of what it sent before, and may stand still for ever.
-    // A peer that answers no probe is gone.
+    // A peer that answers no probe is gone, but not on a good link.
+    let good_since = Cell::new(u64::MAX);
     let is_refused = |world: &World| {
         let unheard = world.app.closed.iter().any(|(_, reason)| *reason == CloseReason::KeepAlive);
         let probes = world.engine.counters().keepalives_sent;
         assert!(!unheard || setup.keepalive > 0 && probes >= u64::from(PROBES), "{probes} probes");
+        let good = Duration::from_micros(world.now.saturating_sub(good_since.get()));
+        assert!(!unheard || good < after + INTERVAL * u32::from(PROBES), "a peer that is there is heard");
         setup.cookies && world.engine.counters().rst_sent > 0
             || unheard
             || world.app.closed.iter().any(|(_, reason)| {
@@ -94,6 +98,7 @@ pub fn run(data: &[u8]) {
             })
     };
     world.run(DAY, "a transfer", |world| {
+        good_since.set(good_since.get().min(if input.is_empty() { world.now } else { u64::MAX }));
         meddle(world, &mut input);
         if let Some(server) = &server {
             server.pump(world);
