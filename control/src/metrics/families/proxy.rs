@@ -99,7 +99,7 @@ pub(super) const FAMILIES: &[Family] = &[
     family!(Gauge "proxy_worker_sessions" ["worker"] "sessions", "Sessions of the worker.",
         |s, out| out.workers(s, |r| r.gauges.sessions)),
     family!(Counter "proxy_stray_answers_total" ["worker"] "packets",
-        "SYN-ACKs that met no flow: answers to a connection of ours that came too late, or to the wrong worker.",
+        "SYN-ACKs that met no flow: answers to a connection of ours that came too late, or to the wrong worker. Servers that own legs go to hear an RST.",
         |s, out| out.workers(s, |r| r.counters.stray_answers)),
     family!(Counter "proxy_legs_apart_total" ["worker"] "sessions",
         "Sessions whose upstream leg its port brings to another worker, which passes its packets on: transparent ones between ports that find workers in different ways. All others have 0.",

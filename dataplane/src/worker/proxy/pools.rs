@@ -129,3 +129,13 @@ impl Pools {
         Ok(Taken { own: pool.ports.exchange(taken.endpoint, taken.own)?, ..taken })
     }
 }
+
+#[cfg(test)]
+impl Pools {
+    /// Ports that are out towards these, and what came back that was not out.
+    pub(super) fn out(&self, endpoints: &[Endpoint]) -> (u64, u64) {
+        let out =
+            self.pools.iter().flat_map(|pool| endpoints.iter().map(|end| u64::from(pool.ports.out(*end))));
+        (out.sum(), self.pools.iter().map(|pool| pool.ports.refused().strays).sum())
+    }
+}

@@ -1,5 +1,7 @@
 //! Sessions without an engine: what is taken and given back, who comes first, and who is to blame.
 
+mod walk;
+
 use super::choose::{Choice, Failure};
 use super::*;
 use crate::neighbour::{NeighbourTable, Owned};
