@@ -131,6 +131,14 @@ class ProxyCase(ApplianceCase):
         labels = {"reason": reason, **({} if service is None else {"service": service})}
         return self.appliance.metric("millrace_proxy_refused_total", **labels)
 
+    def refusals(self):
+        """Sessions given up, by reason."""
+        reasons = {}
+        for labels, value in self.appliance.metrics()["millrace_proxy_refused_total"]:
+            if value:
+                reasons[labels["reason"]] = reasons.get(labels["reason"], 0) + value
+        return reasons
+
     def connects(self, server_, outcome=None):
         """Attempts to connect to a server; with `outcome`, those that ended so."""
         labels = {"server": server_, **({} if outcome is None else {"outcome": outcome})}

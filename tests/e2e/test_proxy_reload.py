@@ -45,6 +45,8 @@ class Reload(ProxyCase):
                 self.apply(**variants[n % len(variants)])
                 load.wait_for(20)
                 kept.wait_for(20)
+        self.reported()
+        self.assertEqual(self.refusals(), {})
         self.assertEqual(errors(load.requests), [])
         self.assertEqual(errors(kept.requests), [])
         self.assertEqual(set(shares(load.requests)), set("abcd"))
