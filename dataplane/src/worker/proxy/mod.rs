@@ -113,6 +113,8 @@ pub(crate) struct Proxies {
     sweep: Option<usize>,
     /// When servers' stations are looked up again, so that the prober keeps them known.
     next_look: Instant,
+    /// The group whose turn it is.
+    look: usize,
     neighbours: Arc<NeighbourTable>,
     toeplitz: Arc<Toeplitz>,
     reta: Arc<Reta>,
@@ -162,6 +164,7 @@ impl Proxies {
             next_end: u64::MAX,
             sweep: None,
             next_look: Instant::default(),
+            look: 0,
             neighbours,
             toeplitz,
             reta,

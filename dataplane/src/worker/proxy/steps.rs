@@ -312,15 +312,19 @@ impl Proxies {
     }
 
     /// Looks up the station of every server once a second: what is in use the prober keeps known, so that sessions need
-    /// not wait for it.
-    fn keep_stations(&mut self, sides: &[Side]) {
-        if self.now < self.next_look {
-            return;
+    /// not wait for it. Some groups in each step, until all had their turn.
+    pub(super) fn keep_stations(&mut self, sides: &[Side]) {
+        if self.now >= self.next_look {
+            self.next_look = self.now + LOOK_EVERY;
+            self.look = 0;
         }
-        self.next_look = self.now + LOOK_EVERY;
-        let servers = self.upstreams.groups.iter().flat_map(|group| &group.servers);
-        for way in servers.filter_map(|server| way(sides, server.endpoint.address, None)) {
-            let _ = self.station(way);
+        let mut looked = 0;
+        while let Some(group) = self.upstreams.groups.get(self.look).filter(|_| looked < PER_STEP) {
+            for way in group.servers.iter().filter_map(|server| way(sides, server.endpoint.address, None)) {
+                let _ = self.station(way);
+            }
+            looked += group.servers.len().max(1);
+            self.look += 1;
         }
     }
 

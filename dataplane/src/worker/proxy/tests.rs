@@ -45,7 +45,7 @@ impl Bench {
             checksum_offload: false,
             vlan_insert: false,
         }];
-        let neighbours = Arc::new(NeighbourTable::new(64, 1));
+        let neighbours = Arc::new(NeighbourTable::new(1024, 1));
         for (server, ..) in servers.iter().filter(|(server, ..)| server.starts_with("10.0.0.")) {
             neighbours.add_permanent(0, 0, addr(server), Mac([2, 0, 0, 0, 0, 9]), 1);
         }
@@ -260,6 +260,33 @@ fn other_changes_do_not_begin_the_search_for_sessions_of_disabled_servers_anew()
     bench.status(1).set_admin(Admin::Disabled);
     bench.proxies.apply_status();
     assert_eq!(bench.proxies.sweep, Some(0), "this one's sessions may have been passed by");
+}
+
+#[test]
+fn stations_of_many_servers_are_not_looked_up_in_one_step() {
+    let addresses: Vec<String> = (0..200).map(|n| format!("10.9.0.{}", n + 1)).collect();
+    let servers: Vec<_> = addresses.iter().map(|address| (&**address, 1, None)).collect();
+    let mut bench = Bench::new(&servers);
+    let group = &bench.proxies.upstreams.groups[0];
+    let moved = |to: u8| {
+        let mut group = group.clone();
+        for server in &mut group.servers {
+            let [.., last] = server.endpoint.address.v4_octets();
+            server.endpoint.address = addr(&format!("10.9.{to}.{last}"));
+        }
+        group
+    };
+    bench.proxies.upstreams.groups = (0..3).map(moved).collect();
+    bench.proxies.keep_stations(&bench.sides);
+    assert_eq!(bench.proxies.look, 2);
+    bench.pass(Duration::from_millis(1));
+    bench.proxies.keep_stations(&bench.sides);
+    assert_eq!(bench.proxies.look, 3, "all had their turn");
+    let asked = bench.proxies.neighbours.snapshot(0);
+    assert!(asked.iter().any(|one| one.addr == addr("10.9.0.1")));
+    bench.pass(Duration::from_secs(1));
+    bench.proxies.keep_stations(&bench.sides);
+    assert_eq!(bench.proxies.look, 2, "and another one");
 }
 
 /// A check of a server that is gone for now must not stand in the way of its checks when it comes back.
