@@ -124,3 +124,29 @@ fn without_the_option_nothing_is_asked() {
     assert!(sent_within(&mut world, 7000).is_empty());
     assert_eq!(world.engine.counters().keepalives_sent, 0);
 }
+
+/// Whatever the two times are to each other, and however far the peer is.
+#[test]
+fn a_peer_that_answers_stays_where_probes_are_further_apart_than_the_silence() {
+    for (after, interval, probes, delay) in [(10, 15, 3, 0), (10, 10, 1, 0), (10, 15, 1, 0), (10, 60, 2, 7)] {
+        let seconds = Duration::from_secs;
+        let builder = builder()
+            .tcp_keepalive(Some(seconds(after)))
+            .tcp_keepalive_interval(seconds(interval))
+            .tcp_keepalive_probes(probes);
+        let mut world = World::new(builder);
+        let (ours, theirs) = world.handshake(&seg(MANUAL, SYN, 1000, 0));
+        let id = world.app.last_id();
+        let mut due = None;
+        for second in 0..600 {
+            if !sent_within(&mut world, 1).is_empty() {
+                due = Some(second + delay);
+            }
+            if due == Some(second) {
+                world.exchange(seg(MANUAL, ACK, theirs, ours).build());
+            }
+        }
+        assert_eq!(world.app.reason(id), None, "{after} {interval} {probes} {delay}");
+        assert!(world.engine.counters().keepalives_sent >= 600 / (after + delay + 2), "asked each time");
+    }
+}

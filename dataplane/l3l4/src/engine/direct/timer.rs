@@ -110,6 +110,10 @@ impl<B> L3l4<B> {
                 next = now + interval;
             }
         }
+        if self.records[index as usize].tries > 0 {
+            // An answer is only known by the time that it came, which has to be seen before the next silence is over.
+            next = next.min(now + after / 2);
+        }
         self.wheel.set(index, next.min(end));
     }
 
