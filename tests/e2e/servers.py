@@ -74,7 +74,7 @@ class Process:
 
 
 class Nginx(Process):
-    """nginx; `/` says its name and what was asked for, `/who` the addresses it sees, `/files/` takes and gives files."""
+    """nginx: `/` says its name and the request, `/who` the addresses it sees, `/files/` takes and gives files."""
 
     def __init__(self, namespace, name, *listens, proxy_protocol=()):
         super().__init__(namespace, name)

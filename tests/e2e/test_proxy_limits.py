@@ -1,67 +1,16 @@
 """What a proxy refuses, when and how: the client is told, nothing hangs, and everything is counted by name."""
 
-import contextlib
 import socket
 import struct
 import time
 
 import clients
 from capture import Silent
-from proxied import FRONT, NOBODY, SERVERS, ProxyCase, front, group, server
-from servers import Nginx, Peer, echoing
+from limited import LATE, LimitCase, reset_after, turned_away
+from proxied import FRONT, NOBODY, SERVERS, front, group, server
 
 QUIET = "10.71.0.99"
 NEVER = {"eject": {"failures": 0}}
-# How late a machine under load may be.
-LATE = 2
-
-
-def reset_after(connection):
-    """Waits for the reset of a connection; returns how long it took."""
-    start = time.monotonic()
-    try:
-        data = connection.recv(100)
-    except ConnectionResetError:
-        return time.monotonic() - start
-    raise AssertionError(f"no reset but {data!r}")
-
-
-def turned_away(port, data=b""):
-    """Connects and waits for the reset, which may come with the handshake's end; returns how long it took."""
-    start = time.monotonic()
-    try:
-        with clients.connect(FRONT, port, 10) as connection:
-            if data:
-                connection.sendall(data)
-            answer = connection.recv(100)
-    except ConnectionResetError:
-        return time.monotonic() - start
-    raise AssertionError(f"no reset but {answer!r}")
-
-
-class LimitCase(ProxyCase):
-    def setUp(self):
-        self.reported()
-
-    @contextlib.contextmanager
-    def connected(self, port, count):
-        with contextlib.ExitStack() as stack:
-            yield [stack.enter_context(clients.connect(FRONT, port, 10)) for _ in range(count)]
-
-    def answers(self, connection):
-        connection.sendall(b"hello")
-        self.assertEqual(clients.receive_exactly(connection, 5), b"hello")
-
-    def counted(self, reason, service, before, more=1):
-        self.eventually(lambda: self.refused(reason, service) == before + more, f"{reason} is counted")
-
-    def at_peace(self):
-        self.eventually(lambda: self.sessions() == [], "no session is left")
-
-    @classmethod
-    def start_servers(cls):
-        cls.peer = Peer(cls.up, SERVERS[0], 9000, echoing)
-        cls.addClassCleanup(cls.peer.close)
 
 
 class Limits(LimitCase):
@@ -223,48 +172,6 @@ class Limits(LimitCase):
         self.assertEqual(len(self.peer.accepted), accepted + 1)
         self.eventually(lambda: len(self.peer.errors) == errors + 1, "the server's leg is reset, too")
         self.assertIsInstance(self.peer.errors[-1], ConnectionResetError)
-
-
-class SourcePorts(LimitCase):
-    """Ten ports for each server address."""
-
-    extra = {"proxy": {"source_ports": "40000-40009"}, "tcp": {"time_wait": "500ms"}}
-    upstreams = [
-        group("one", server("one", SERVERS[0], 9000)),
-        group("two", server("two", SERVERS[1], 9000)),
-    ]
-    services = [front("one", 1001, upstream="one"), front("two", 1002, upstream="two")]
-
-    @classmethod
-    def start_servers(cls):
-        super().start_servers()
-        second = Peer(cls.up, SERVERS[1], 9000, echoing)
-        cls.addClassCleanup(second.close)
-
-    def test_no_port_is_left(self):
-        before = self.refused("source_port", "one")
-        with self.connected(1001, 10) as all_:
-            for connection in all_:
-                self.answers(connection)
-            self.assertEqual({port for _, port in self.peer.accepted[-10:]}, set(range(40000, 40010)))
-            for more in (1, 2):
-                self.assertLess(turned_away(1001), LATE)
-                self.counted("source_port", "one", before, more)
-            self.assertGreater(self.connects("one", "source_port"), 0)
-            with self.connected(1002, 10) as others:
-                for connection in [*others, *all_]:
-                    self.answers(connection)
-        self.at_peace()
-
-        def served():
-            try:
-                with clients.connect(FRONT, 1001, 10) as connection:
-                    self.answers(connection)
-            except OSError:
-                return False
-            return True
-
-        self.eventually(served, "ports come back")
 
 
 class Sessions(LimitCase):

@@ -1,4 +1,4 @@
-"""Who the server believes its client to be: an address of ours, the client itself, or what a PROXY protocol header says."""
+"""Whom the server takes for its client: an address of ours, the client itself, or what a PROXY protocol header says."""
 
 import contextlib
 import ipaddress
@@ -193,9 +193,8 @@ class Sources(ProxyCase):
         v1 = b"PROXY TCP4 203.0.113.7 198.51.100.9 4711 443\r\n"
         local = SIGNATURE + b"\x20\0\0\0"
         for base, dialled, _, back, servers in self.VERSIONS:
-            for before in ([v2], [v1], [v2 + REQUEST], [local], [v2[:3], v2[3:15], v2[15:]], [bytes([b]) for b in v1], []):
-                if not before:
-                    continue
+            pieces = [v2[:3], v2[3:15], v2[15:]], [bytes([b]) for b in v1]
+            for before in ([v2], [v1], [v2 + REQUEST], [local], *pieces):
                 _, seen = ask(dialled, base + 6, before=before)
                 self.assertEqual((seen[0], seen[2:4]), (back, [servers[0], "80"]), before)
 

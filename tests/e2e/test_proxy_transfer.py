@@ -1,4 +1,4 @@
-"""What comes through the proxy is what the server sends and the client sent: many requests, long transfers, both families."""
+"""What comes through the proxy is what was sent: many requests, long transfers, in both families and between them."""
 
 import hashlib
 import os
