@@ -1,0 +1,45 @@
+//! Follows TCP connections passively and cuts their streams into HTTP/1 messages.
+//!
+//! Pure: no I/O, no clock of its own, nothing of DPDK. Time comes with each call, in nanoseconds.
+//!
+//! Invariant: whatever is fed, memory stays within the limits given, and each byte of a stream is delivered at most
+//! once, in order, or named in a gap.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod http;
+
+/// Who sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Direction {
+    /// The side that sent the SYN.
+    Client = 0,
+    /// The side that answered it.
+    Server = 1,
+}
+
+impl Direction {
+    /// As an index: 0 for the client, 1 for the server.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+
+    /// Its name in events and listings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}
