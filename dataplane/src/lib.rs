@@ -6,6 +6,7 @@
 pub mod appliance;
 pub mod application;
 pub mod drop;
+pub mod event;
 pub mod fragment;
 pub mod frame;
 pub mod icmp;

@@ -8,6 +8,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod http;
+mod state;
+mod summary;
+
+pub use state::State;
+pub use summary::{Cause, End, Sent, Summary};
 
 /// Who sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
