@@ -200,11 +200,10 @@ impl<B: Buffer, T> Tracker<B, T> {
         {
             flow.close(now, end, &mut self.shared, sink);
             self.holes.remove(slot);
-        } else if flow.has_holes() {
-            if !self.holes.holds(slot) {
+        } else if flow.has_holes()
+            && !self.holes.holds(slot) {
                 self.holes.append(0, slot);
             }
-        }
         let stage = flow.due_stage();
         if stage != flow.stage || now.saturating_sub(flow.queued) >= RENEW {
             (flow.stage, flow.queued) = (stage, now);
@@ -271,7 +270,7 @@ impl<B: Buffer, T> Tracker<B, T> {
             };
             self.end(now, slot, End::Shutdown, sink);
         }
-        self.len() > 0
+        !self.is_empty()
     }
 
     /// Shows `each` connection of up to `most` slots from slot `from` on; returns where to go on, `None` at the end.
