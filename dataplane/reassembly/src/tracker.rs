@@ -78,13 +78,14 @@ impl<B: Buffer, T> Tracker<B, T> {
     }
 
     /// Takes a segment that came at time `now`, in nanoseconds; gives the buffer back unless it is held. `admit` is asked
-    /// what to keep for a new connection, given its key and the client's side; `None` if it is not to be followed.
+    /// what to keep for a new connection, given its key, the client's side, and whether that is sure; it may name the other side
+    /// where it is not. `None` if it is not to be followed.
     pub fn segment(
         &mut self,
         now: u64,
         segment: &Segment,
         buffer: B,
-        admit: impl FnOnce(&Key, Side) -> Option<T>,
+        admit: impl FnOnce(&Key, Side, bool) -> Option<(T, Side)>,
         sink: &mut impl Sink<T>,
     ) -> (Outcome, Option<B>) {
         let hash = segment.key.hash(self.secret);
@@ -115,7 +116,7 @@ impl<B: Buffer, T> Tracker<B, T> {
         segment: &Segment,
         hash: u64,
         buffer: B,
-        admit: impl FnOnce(&Key, Side) -> Option<T>,
+        admit: impl FnOnce(&Key, Side, bool) -> Option<(T, Side)>,
         sink: &mut impl Sink<T>,
     ) -> (Outcome, Option<B>) {
         let syn = segment.has(flags::SYN);
@@ -131,7 +132,7 @@ impl<B: Buffer, T> Tracker<B, T> {
             _ if segment.key.end(Side::Low).port > segment.key.end(Side::High).port => Side::Low,
             _ => Side::High,
         };
-        let Some(kept) = admit(&segment.key, client) else {
+        let Some((kept, client)) = admit(&segment.key, client, syn) else {
             self.shared.counters.not_admitted += 1;
             return (Outcome::NotAdmitted, Some(buffer));
         };
@@ -200,10 +201,9 @@ impl<B: Buffer, T> Tracker<B, T> {
         {
             flow.close(now, end, &mut self.shared, sink);
             self.holes.remove(slot);
-        } else if flow.has_holes()
-            && !self.holes.holds(slot) {
-                self.holes.append(0, slot);
-            }
+        } else if flow.has_holes() && !self.holes.holds(slot) {
+            self.holes.append(0, slot);
+        }
         let stage = flow.due_stage();
         if stage != flow.stage || now.saturating_sub(flow.queued) >= RENEW {
             (flow.stage, flow.queued) = (stage, now);

@@ -215,6 +215,11 @@ impl Context {
         application.is_some_and(|application| matches!(application.name(), "echo" | "chargen"))
     }
 
+    /// The services in force for new flows.
+    pub(crate) fn services_in_force(&self) -> Option<&Services> {
+        self.services_now().map(|services| &**services)
+    }
+
     fn services_now(&self) -> Option<&Arc<Services>> {
         self.editions[usize::from(self.current)].as_ref().map(|edition| &edition.services)
     }
@@ -323,6 +328,8 @@ impl Callbacks for Context {
                 Action::Terminate { .. } => Verdict::Accept(u64::from(rule.service)),
                 Action::Proxy { hold: false } => Verdict::Accept(u64::from(rule.service)),
                 Action::Proxy { hold: true } => Verdict::Hold(u64::from(rule.service) | HELD_LEG),
+                // Only mirrors have what is followed.
+                Action::Monitor => Verdict::NoService,
                 Action::Reject => Verdict::Reject,
                 Action::Drop => Verdict::Drop,
             },

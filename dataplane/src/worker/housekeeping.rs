@@ -41,6 +41,7 @@ impl Worker {
         self.list_on();
         self.list_sessions_on();
         self.proxy_housekeeping();
+        self.observer.expire();
         if self.aborting {
             self.aborting = self.engine.abort_some(&mut self.cx, ABORTS_PER_STEP);
         }
@@ -52,6 +53,7 @@ impl Worker {
         }
         if now >= self.next_report {
             self.next_report = now + REPORT_EVERY;
+            self.observer.set_clock(self.clock.nanos(self.clock.read().wrapping_sub(self.clock.start())));
             self.report();
         }
     }
@@ -122,6 +124,8 @@ impl Worker {
         let cx = &self.cx;
         report.uptime_us = self.now.micros();
         report.counters = cx.counters;
+        report.counters.delivered += self.observer.followed;
+        self.observer.fill(&mut report.observed, &mut report.observing);
         report.engine.clone_from(self.engine.counters());
         debug_assert_eq!(report.drops.len(), all_reasons().count());
         let (own, engine) = report.drops.split_at_mut(DropReason::ALL.len());

@@ -4,6 +4,7 @@
 //! [`super::load`], which have checked it. Descriptions here are the descriptions of the reference and the schema.
 
 mod application;
+mod monitor;
 mod operate;
 mod port;
 mod proxy;
@@ -14,6 +15,7 @@ mod transport;
 mod upstream;
 
 pub use application::{Application, Http};
+pub use monitor::{Monitor, Observe, Overlap};
 pub use operate::{Admin, Log, LogFormat, LogLevel, Metrics, Shutdown};
 pub use port::{Device, Offloads, Port, Steering, Toggle, Vdev, Vlan};
 pub use proxy::{Proxy, ProxySource, SendProxy, ServiceProxy};
@@ -45,6 +47,8 @@ section! {
         "limits" limits: Limits = default(Limits::placeholder());
         /// Bounds of proxying.
         "proxy" proxy: Proxy = default(Proxy::placeholder());
+        /// Bounds of following connections passively, for each worker.
+        "monitor" monitor: Monitor = default(Monitor::placeholder());
         /// TCP of flows that end here, those to upstreams among them.
         "tcp" tcp: Tcp = default(Tcp::placeholder());
         /// UDP of flows that end here, those to upstreams among them.

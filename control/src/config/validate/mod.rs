@@ -4,6 +4,7 @@
 //! complaint is at the place of one key, which the operator can change.
 
 mod http;
+mod monitor;
 mod operate;
 mod ports;
 mod proxies;
@@ -47,6 +48,7 @@ pub(crate) fn validate(
     };
     start::check(&mut checker);
     ports::check(&mut checker);
+    monitor::mirrors(&mut checker);
     subnets::check(&mut checker);
     upstreams::check(&mut checker);
     services::check(&mut checker);

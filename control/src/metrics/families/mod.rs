@@ -4,6 +4,7 @@
 
 mod daemon;
 mod flow;
+mod monitor;
 mod port;
 pub(crate) mod proxy;
 mod service;
@@ -17,6 +18,7 @@ pub(super) const ALL: &[(&str, &[Family])] = &[
     ("Packets and flows", flow::FAMILIES),
     ("Services", service::FAMILIES),
     ("Proxies", proxy::FAMILIES),
+    ("Observation", monitor::FAMILIES),
     ("Daemon", daemon::FAMILIES),
 ];
 

@@ -124,8 +124,13 @@ impl World {
             begin: 3,
             end: buffer.len() as u16,
         };
-        let (outcome, _) =
-            self.tracker.segment(self.now, &segment, buffer, |_, _| Some(42), &mut self.stories);
+        let (outcome, _) = self.tracker.segment(
+            self.now,
+            &segment,
+            buffer,
+            |_, client, _| Some((42, client)),
+            &mut self.stories,
+        );
         outcome
     }
 
