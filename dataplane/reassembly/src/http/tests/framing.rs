@@ -93,7 +93,7 @@ fn chunks_are_taken_off() {
     let message = told.message();
     assert_eq!((message.framing, message.body_length, message.declared), (Framing::Chunked, 13, None));
     assert!(message.complete && bench.last().message().complete);
-    assert_eq!(bench.last().message().resync, false);
+    assert!(!bench.last().message().resync);
 }
 
 #[test]

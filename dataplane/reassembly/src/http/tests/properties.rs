@@ -40,7 +40,11 @@ fn response() -> impl Strategy<Value = String> {
 
 /// Cut at these places, sorted or not.
 fn cut<'b>(bytes: &'b [u8], cuts: &[Index]) -> Vec<&'b [u8]> {
-    let mut at: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).chain([0, bytes.len()]).collect();
+    cut_at(bytes, cuts.iter().map(|cut| cut.index(bytes.len() + 1)))
+}
+
+fn cut_at(bytes: &[u8], cuts: impl IntoIterator<Item = usize>) -> Vec<&[u8]> {
+    let mut at: Vec<_> = cuts.into_iter().chain([0, bytes.len()]).collect();
     at.sort_unstable();
     at.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).filter(|piece| !piece.is_empty()).collect()
 }
@@ -156,6 +160,8 @@ proptest! {
         length in 1usize..60,
         cuts in prop::collection::vec(any::<Index>(), 0..5),
     ) {
+        // A body that looks like the beginning of a head may hide the next one, if that comes in pieces.
+        let kind = kind.strip_suffix("GET / H").map_or(kind.clone(), |head| format!("{head}a body."));
         // One more at the end, so that there is something to find.
         let bytes = [kind.repeat(count), GET.to_owned()].concat().into_bytes();
         let length = length.min(kind.len());
@@ -166,7 +172,10 @@ proptest! {
             bench.client(piece);
         }
         bench.gap(Client, length as u64);
-        for piece in cut(&rest[length..], &cuts) {
+        // A message whose body does not end in a line is found at the beginning of a segment only.
+        let rest = &rest[length..];
+        let begins = (1..=count).map(|n| n * kind.len()).filter_map(|begin| begin.checked_sub(start + length));
+        for piece in cut_at(rest, cuts.iter().map(|cut| cut.index(rest.len() + 1)).chain(begins)) {
             bench.client(piece);
         }
         bench.close();
