@@ -95,6 +95,14 @@ fn a_lost_interim_response_leaves_the_request_under_way() {
 }
 
 #[test]
+fn a_lost_final_response_takes_the_number_of_its_interim_one_along() {
+    let mut bench = Bench::default();
+    bench.server("HTTP/1.1 100 Continue\r\n\r\n").gap(Server, 9).client(GET).server(OK);
+    let messages = bench.messages();
+    assert_eq!(messages.iter().map(|message| message.exchange).collect::<Vec<_>>(), [0, 1, 1]);
+}
+
+#[test]
 fn a_lost_request_leaves_its_response_without() {
     let mut bench = Bench::default();
     bench.client(GET).server(OK).gap(Client, 30).server(OK).client(GET).server(OK);
