@@ -13,17 +13,17 @@ use reassembly::{
 
 /// One packet, and where it came from.
 #[derive(Clone, Copy, Debug)]
-pub struct Packet {
+pub(crate) struct Packet {
     /// Where in its buffer the IP packet begins.
-    pub at: usize,
+    pub(crate) at: usize,
     /// Port index in the low 16 bits, VLAN id in the high 16.
-    pub link: u32,
+    pub(crate) link: u32,
     /// What the NIC has verified.
-    pub known: RxChecksum,
+    pub(crate) known: RxChecksum,
 }
 
 /// Follows connections on one worker. `B` is what a packet lies in.
-pub struct Follower<B> {
+pub(crate) struct Follower<B> {
     tracker: Tracker<B, Observed>,
     verify: bool,
 }

@@ -5,7 +5,7 @@
 use super::follower::{Follower, Packet};
 use super::{Level, ObserveCounters, ObserveGauges, ObserveSettings, Teller};
 use crate::drop::DropReason;
-use crate::event::{Records, channel};
+use crate::event::{Recorder, Records, channel};
 use crate::frame::{self, ethertype};
 use l3l4::RxChecksum;
 use std::collections::BTreeMap;
@@ -40,8 +40,8 @@ pub struct OfflineCounters {
 
 /// Follows the packets of a file.
 pub struct Offline {
-    follower: Follower<Vec<u8>>,
-    teller: Teller,
+    pub(super) follower: Follower<Vec<u8>>,
+    pub(super) teller: Teller,
     now: u64,
     expired: u64,
     counters: OfflineCounters,
@@ -57,15 +57,24 @@ impl Offline {
     #[must_use]
     pub fn new(settings: &ObserveSettings, level: Level, ring: usize) -> (Self, Records) {
         let (recorder, records) = channel(ring);
-        let offline = Self {
+        (Self::with(settings, level, Some(recorder)), records)
+    }
+
+    /// A follower that only counts.
+    #[must_use]
+    pub fn silent(settings: &ObserveSettings, level: Level) -> Self {
+        Self::with(settings, level, None)
+    }
+
+    fn with(settings: &ObserveSettings, level: Level, recorder: Option<Recorder>) -> Self {
+        Self {
             follower: Follower::new(settings, &[7; 32]),
-            teller: Teller::new(settings, Some(recorder)),
+            teller: Teller::new(settings, recorder),
             now: 0,
             expired: 0,
             counters: OfflineCounters::default(),
             level,
-        };
-        (offline, records)
+        }
     }
 
     /// Takes a packet that was captured at `time`, in nanoseconds since 1970.
