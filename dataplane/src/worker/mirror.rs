@@ -6,15 +6,17 @@
 use crate::drop::DropReason;
 use crate::event::Recorder;
 use crate::frame::{self, ethertype};
+use crate::mailbox::FlowView;
 use crate::observe::{Follower, Level, ObserveCounters, ObserveGauges, ObserveSettings, Packet, Teller};
 use crate::policy::Action;
 use crate::settings::{Services, Steering};
 use crate::worker::Worker;
 use crate::worker::ingress::{Burst, Origin, Way, verified};
 use arrayvec::ArrayVec;
+use core::time::Duration;
 use dpdk_ffi::mbuf::Mbuf;
 use l3l4::packet::{self, Headers};
-use l3l4::{FlowKey, RxChecksum};
+use l3l4::{FlowId, FlowKey, Protocol, RxChecksum};
 use reassembly::Buffer;
 
 /// Connections ended in one step when the worker stops.
@@ -79,6 +81,40 @@ impl Observer {
         if let Some(follower) = &mut self.follower {
             follower.expire(self.time, &mut self.teller);
         }
+    }
+
+    /// Shows `each` connection that is followed, of up to `most` slots from slot `from` on, as it is listed; returns where to
+    /// go on.
+    pub(crate) fn scan(
+        &self,
+        from: usize,
+        most: usize,
+        worker: u16,
+        mut each: impl FnMut(FlowView),
+    ) -> Option<usize> {
+        let since = |then: u64| Duration::from_nanos(self.time.saturating_sub(then));
+        self.follower.as_ref()?.scan(from, most, |info| {
+            let flow = &info.kept.flow;
+            each(FlowView {
+                worker,
+                id: FlowId::default(),
+                key: FlowKey {
+                    remote: flow.client.ip().into(),
+                    local: flow.server.ip().into(),
+                    remote_port: flow.client.port(),
+                    local_port: flow.server.port(),
+                    protocol: Protocol::TCP,
+                    link: u32::from(flow.ingress) | u32::from(flow.vlan) << 16,
+                },
+                state: info.states[0].name(),
+                asleep: false,
+                service: flow.service,
+                age: since(info.first),
+                idle: since(info.last),
+                bytes_in: info.bytes[0],
+                bytes_out: info.bytes[1],
+            });
+        })
     }
 
     /// Ends some connections; false when there are none left.
