@@ -118,6 +118,13 @@ pub struct Services {
 }
 
 impl Services {
+    /// Whether flows of a service that end here are observed.
+    #[must_use]
+    pub fn are_observed(&self) -> bool {
+        let ends = |service: &Service| service.application.is_some() || service.proxy.is_some();
+        self.services.iter().any(|service| service.observe != Level::None && ends(service))
+    }
+
     /// Whether a service sends flows to servers under the client's address: then hashes may lead the two legs of a
     /// session to different workers.
     #[must_use]

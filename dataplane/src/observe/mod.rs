@@ -67,6 +67,8 @@ pub struct ObserveCounters {
     pub follow: FollowCounters,
     /// Messages of HTTP.
     pub http: HttpCounters,
+    /// Flows that end here and should have been observed, but there were too many.
+    pub taps_refused: u64,
     /// Events.
     pub events: crate::event::EventCounters,
 }
@@ -78,6 +80,8 @@ pub struct ObserveGauges {
     pub flows: u64,
     /// Connections followed whose handshake is not complete.
     pub half_open: u64,
+    /// Flows that end here and are observed.
+    pub taps: u64,
     /// Segments held because something before them is missing.
     pub held: u64,
     /// Bytes of partial heads of messages.

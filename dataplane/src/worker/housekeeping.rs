@@ -43,7 +43,7 @@ impl Worker {
         self.list_on();
         self.list_sessions_on();
         self.proxy_housekeeping();
-        self.observer.expire();
+        self.cx.observer.expire();
         if self.aborting {
             self.aborting = self.engine.abort_some(&mut self.cx, ABORTS_PER_STEP);
         }
@@ -55,7 +55,7 @@ impl Worker {
         }
         if now >= self.next_report {
             self.next_report = now + REPORT_EVERY;
-            self.observer.set_clock(self.clock.nanos(self.clock.read().wrapping_sub(self.clock.start())));
+            self.cx.observer.set_clock(self.clock.nanos(self.clock.read().wrapping_sub(self.clock.start())));
             self.report();
         }
     }
@@ -105,7 +105,7 @@ impl Worker {
             }
         };
         let next = if listing.followed {
-            self.observer.scan(listing.next, SLOTS_PER_STEP, worker, list)
+            self.cx.observer.scan(listing.next, SLOTS_PER_STEP, worker, list)
         } else {
             self.engine.scan(listing.next, SLOTS_PER_STEP, self.now, |flow| list(flow_view(worker, flow)))
         };
@@ -140,8 +140,8 @@ impl Worker {
         let cx = &self.cx;
         report.uptime_us = self.now.micros();
         report.counters = cx.counters;
-        report.counters.delivered += self.observer.followed;
-        self.observer.fill(&mut report.observed, &mut report.observing);
+        report.counters.delivered += self.cx.observer.followed;
+        self.cx.observer.fill(&mut report.observed, &mut report.observing);
         report.engine.clone_from(self.engine.counters());
         debug_assert_eq!(report.drops.len(), all_reasons().count());
         let (own, engine) = report.drops.split_at_mut(DropReason::ALL.len());

@@ -81,7 +81,7 @@ impl Worker {
             counters.rx_packets += burst.len() as u64;
             counters.rx_bytes += burst.iter().map(|mbuf| u64::from(mbuf.pkt_len())).sum::<u64>();
         }
-        if self.observer.follower.is_some() {
+        if self.cx.observer.follower.is_some() {
             match origin {
                 Origin::Port(port) if self.cx.sides[port].mirror => return self.follow(burst, origin),
                 Origin::Port(_) => {}

@@ -12,6 +12,7 @@ use crate::policy::Action;
 use crate::settings::{Services, Steering};
 use crate::worker::Worker;
 use crate::worker::ingress::{Burst, Origin, Way, verified};
+use crate::worker::tap::Taps;
 use arrayvec::ArrayVec;
 use core::time::Duration;
 use dpdk_ffi::mbuf::Mbuf;
@@ -42,6 +43,8 @@ pub(crate) struct Observer {
     pub(crate) time: u64,
     /// Packets followed.
     pub(crate) followed: u64,
+    /// Flows that end here and are observed.
+    pub(crate) taps: Taps,
 }
 
 impl Observer {
@@ -52,7 +55,14 @@ impl Observer {
         secret: &[u8; 32],
     ) -> Self {
         let follower = follows.then(|| Follower::new(settings, secret));
-        Self { follower, teller: Teller::new(settings, recorder), epoch: 0, time: 0, followed: 0 }
+        Self {
+            follower,
+            teller: Teller::new(settings, recorder),
+            epoch: 0,
+            time: 0,
+            followed: 0,
+            taps: Taps::new(settings.follow.flows),
+        }
     }
 
     /// Sets the clock: `uptime` nanoseconds after its beginning it is now. Time never goes back.
@@ -71,6 +81,8 @@ impl Observer {
         if let Some(follower) = &self.follower {
             follower.fill(counters, gauges);
         }
+        counters.taps_refused = self.taps.refused;
+        gauges.taps = self.taps.len() as u64;
         counters.http = self.teller.http().counters;
         counters.events = self.teller.events();
         gauges.http_held = self.teller.http().held() as u64;
@@ -173,12 +185,12 @@ impl Worker {
                 self.hand_on(mbuf, Way::Owner(other), port);
                 continue;
             }
-            let Observer { follower, teller, time, followed, .. } = &mut self.observer;
+            let (services, observer) = self.cx.services_and_observer();
+            let Observer { follower, teller, time, followed, .. } = observer;
             let Some(follower) = follower else {
                 done.push(mbuf);
                 continue;
             };
-            let services = self.cx.services_in_force();
             let admit = |key: &FlowKey| admitted(services?, key);
             let (result, left) = follower.packet(*time, packet, Frame(mbuf), admit, teller);
             match result {

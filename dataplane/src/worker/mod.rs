@@ -15,6 +15,7 @@ mod proxy;
 mod rings;
 mod states;
 mod stream;
+mod tap;
 
 pub(crate) use clock::Clock;
 pub(crate) use context::Context;
@@ -60,7 +61,6 @@ pub(crate) struct Parts {
     pub(crate) engine: L3l4<Mbuf>,
     pub(crate) cx: Context,
     pub(crate) reassembler: Option<Reassembler>,
-    pub(crate) observer: Observer,
     pub(crate) toeplitz: Arc<Toeplitz>,
     pub(crate) reta: Reta,
     pub(crate) neighbours: Arc<NeighbourTable>,
@@ -81,7 +81,6 @@ pub(crate) struct Worker {
     cx: Context,
     drops: [u64; DropReason::ALL.len()],
     reassembler: Option<Reassembler>,
-    observer: Observer,
     toeplitz: Arc<Toeplitz>,
     reta: Reta,
     neighbours: Arc<NeighbourTable>,
@@ -124,7 +123,6 @@ impl Worker {
             cx: parts.cx,
             drops: [0; DropReason::ALL.len()],
             reassembler: parts.reassembler,
-            observer: parts.observer,
             toeplitz: parts.toeplitz,
             reta: parts.reta,
             neighbours: parts.neighbours,
@@ -178,7 +176,7 @@ impl Worker {
     pub(crate) fn turn(&mut self, began: u64) -> u64 {
         self.now = self.clock.at(began);
         self.cx.proxies.now = self.now;
-        self.observer.turn(self.clock.nanos(began.wrapping_sub(self.clock.start())));
+        self.cx.observer.turn(self.clock.nanos(began.wrapping_sub(self.clock.start())));
         let packets = self.poll();
         self.cx.begin_turn();
         self.engine.turn(&mut self.cx, self.now);
@@ -258,7 +256,7 @@ impl Worker {
         for (outbox, counters) in self.cx.outboxes.iter_mut().zip(&mut self.cx.ports) {
             outbox.give_up(counters);
         }
-        self.observer.end_all();
+        self.cx.observer.end_all();
         let mut report = Report::new(self.cx.ports.len(), self.cx.services.len());
         self.fill(&mut report);
         report
