@@ -3,6 +3,7 @@
 //! Invariant: one family, one entry, in one file.
 
 mod daemon;
+mod event;
 mod flow;
 mod port;
 pub(crate) mod proxy;
@@ -17,6 +18,7 @@ pub(super) const ALL: &[(&str, &[Family])] = &[
     ("Packets and flows", flow::FAMILIES),
     ("Services", service::FAMILIES),
     ("Proxies", proxy::FAMILIES),
+    ("Events", event::FAMILIES),
     ("Daemon", daemon::FAMILIES),
 ];
 
