@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod doctor;
+pub mod export;
 pub mod log;
 pub mod metrics;
 pub mod plan;

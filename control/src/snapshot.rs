@@ -9,11 +9,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
 use dataplane::application::AppCounters;
+use dataplane::event::EventCounters;
 use dataplane::neighbour::Neighbour;
 use dataplane::proxy::{ProxyCounters, ServerCounters};
 use dataplane::report::Report;
 use dpdk_ffi::port::{Link, PortStats};
 
+use crate::export::ExportNumbers;
 use crate::protocol::{
     ConfigView, Done, FlowList, FlowQuery, Refusal, Reloaded, ServerState, SessionList, SessionQuery,
 };
@@ -206,6 +208,10 @@ pub struct Snapshot<'a> {
     pub mempools: Vec<Mempool>,
     /// The neighbour table.
     pub neighbours: NeighbourNumbers,
+    /// Events produced, by worker.
+    pub events: Vec<EventCounters>,
+    /// What the exporter did with them; none where nothing is exported.
+    pub export: Option<ExportNumbers>,
     /// Configuration reloads.
     pub reloads: ReloadNumbers,
     /// The admin socket.

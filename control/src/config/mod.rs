@@ -10,6 +10,7 @@
 pub mod cli;
 mod decoder;
 mod diff;
+mod endpoint;
 mod host;
 mod host_values;
 mod link;
@@ -40,6 +41,7 @@ use problem::Position;
 use value::Value;
 
 pub use diff::{Diff, diff};
+pub use endpoint::{Endpoint, Place};
 pub(crate) use host::{GROUPS, group_ids};
 pub use host::{Host, parse_cpu_list};
 pub use host_values::{Auto, FileMode, Listen};

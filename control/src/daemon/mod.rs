@@ -3,6 +3,7 @@
 //! Invariant: what the daemon holds is released in the reverse order of taking: servers, data plane, admin socket.
 //! Everything runs on the main thread, which shares its CPU with no worker while there is a CPU to spare.
 
+mod events;
 mod kernel;
 mod listing;
 mod notify;

@@ -13,6 +13,7 @@ use dataplane::settings::Services;
 use tokio::task::AbortHandle;
 use tracing::{error, info, warn};
 
+use super::events;
 use super::state::{Daemon, InForce};
 use crate::config::model::Config;
 use crate::config::{self, Loaded, Problems};
@@ -98,6 +99,10 @@ async fn apply(daemon: &Daemon, loaded: Loaded, services: Arc<Services>, outcome
         config::diff(&now.loaded.config, &loaded)
     };
     let limits = plan::limits(&loaded.config);
+    if let Some(exporter) = &daemon.exporter {
+        // Before the workers know the services: no event comes of one that has no name here.
+        exporter.rename(events::names(&daemon.in_force.borrow().loaded.config, &services));
+    }
     let mut deaf = daemon.tell(|| Command::Services(Arc::clone(&services))).await;
     deaf.extend(daemon.tell(|| Command::Rates(limits)).await);
     deaf.sort_unstable();

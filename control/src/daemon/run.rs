@@ -14,6 +14,7 @@ use tracing::{error, info};
 use super::serve::Ending;
 use super::{EXIT_CONFIG, EXIT_OK, EXIT_START, EXIT_WORKER, serve, start, stop, summary};
 use crate::config::{self, Problems};
+use crate::export::Exporter;
 
 /// What `millrace run` is given.
 #[derive(Debug, Clone)]
@@ -84,7 +85,13 @@ fn attempt(options: &Options, out: &mut dyn Write) -> Result<u8, Failure> {
     let Some(daemon) = Rc::into_inner(daemon) else {
         return Err(Failure::Start("a session outlived the servers; fix: report this as a defect".into()));
     };
-    let end = stop::within_time(|| daemon.into_dataplane().stop());
+    let (dataplane, exporter) = daemon.into_parts();
+    let end = stop::within_time(|| {
+        let end = dataplane.stop();
+        // What the workers said last is in the rings.
+        exporter.map(Exporter::stop);
+        end
+    });
     drop(admin_socket);
     let text = summary::text(&end);
     let _ = write!(out, "{text}").and_then(|()| out.flush());

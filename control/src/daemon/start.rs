@@ -12,10 +12,11 @@ use tracing::{debug, info, warn};
 
 use super::run::Failure;
 use super::state::Daemon;
-use super::{kernel, progress};
+use super::{events, kernel, progress};
 use crate::admin::AdminSocket;
 use crate::config::{Listen, Loaded};
 use crate::doctor;
+use crate::export::Sockets;
 use crate::log::LogControl;
 use crate::metrics::http;
 use crate::plan;
@@ -69,6 +70,9 @@ pub(super) fn start(
         Listen::Off => None,
         Listen::At(at) => Some(http::bind(at).map_err(Failure::Start)?),
     };
+    if let Some(export) = &loaded.config.export {
+        Sockets::check(export).map_err(Failure::Start)?;
+    }
     // After the sockets: a second start of the same configuration should hear that the first one runs.
     kernel::refuse_taken_taps(&loaded.config.ports).map_err(Failure::Start)?;
     let services = Arc::clone(&settings.services);
@@ -78,7 +82,7 @@ pub(super) fn start(
         settings.ports.len(),
         settings.cpus.len() as u64 * u64::from(settings.mbufs)
     );
-    let dataplane = progress::shown(what, || Dataplane::start(settings))
+    let mut dataplane = progress::shown(what, || Dataplane::start(settings))
         .map_err(|error| Failure::Start(error.to_string()))?;
     let steering: Vec<_> = dataplane.ports().iter().map(|port| port.steering).collect();
     let fixed = fixed.running(loaded.config.workers.cpus.len(), &steering, &services);
@@ -98,8 +102,10 @@ pub(super) fn start(
     for port in &loaded.config.ports {
         kernel::set_addresses(port).map_err(Failure::Start)?;
     }
-    Ok((
-        Rc::new(Daemon::new(dataplane, services, fixed, loaded, log, reload_limit, started)),
-        Doors { admin, metrics },
-    ))
+    // After DPDK, which has brought this thread to the CPUs that no worker has: the exporter's threads stay on these.
+    let exporter =
+        events::start(&loaded.config, &services, dataplane.take_records()).map_err(Failure::Start)?;
+    let mut daemon = Daemon::new(dataplane, services, fixed, loaded, log, reload_limit, started);
+    daemon.exporter = exporter;
+    Ok((Rc::new(daemon), Doors { admin, metrics }))
 }

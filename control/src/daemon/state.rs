@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::{listing, reload, upstreams};
 use crate::config::{Loaded, effective_yaml};
+use crate::export::Exporter;
 use crate::log::LogControl;
 use crate::plan::{Fixed, server_list, service_list};
 use crate::protocol::{
@@ -38,6 +39,8 @@ pub(super) struct InForce {
 /// The running daemon.
 pub(super) struct Daemon {
     pub(super) dataplane: Dataplane,
+    /// Where the configuration asks for one.
+    pub(super) exporter: Option<Exporter>,
     pub(super) in_force: RefCell<InForce>,
     /// What a reload finds as it was at the start.
     pub(super) fixed: Fixed,
@@ -74,6 +77,7 @@ impl Daemon {
         };
         Self {
             dataplane,
+            exporter: None,
             in_force: RefCell::new(InForce { loaded, services, needs_restart: Vec::new(), reloads }),
             fixed,
             phase: Cell::new(Phase::Running),
@@ -89,8 +93,8 @@ impl Daemon {
         }
     }
 
-    pub(super) fn into_dataplane(self) -> Dataplane {
-        self.dataplane
+    pub(super) fn into_parts(self) -> (Dataplane, Option<Exporter>) {
+        (self.dataplane, self.exporter)
     }
 
     pub(super) fn mailboxes(&self) -> Vec<Arc<Mailbox>> {
@@ -184,6 +188,11 @@ impl Source for Daemon {
             servers: server_list(&in_force.services, now_us),
             mempools: self.mempools(),
             neighbours: self.neighbour_numbers(),
+            events: held
+                .iter()
+                .map(|report| report.as_ref().map(|report| report.observed.events).unwrap_or_default())
+                .collect(),
+            export: self.exporter.as_ref().map(Exporter::numbers),
             reloads: in_force.reloads,
             admin: self.admin.numbers(),
             http: self.http.numbers(),

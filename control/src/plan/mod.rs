@@ -184,9 +184,9 @@ pub fn observe(config: &Config) -> ObserveSettings {
             held: bytes(monitor.http_memory),
             ..HttpLimits::default()
         },
-        body: u64::MAX,
+        body: config.export.as_ref().map_or(0, |export| export.body.bytes()),
         verify_checksums: monitor.verify_checksums,
-        ring: None,
+        ring: config.export.as_ref().map(|export| bytes(export.ring)),
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
+use control::export::{ExportNumbers, Losses, WorkerNumbers};
 use control::protocol::{
     ConfigView, Done, FlowList, FlowQuery, Refusal, RefusalCode, Reloaded, ServerState, SessionList,
     SessionQuery,
@@ -21,6 +22,7 @@ use control::snapshot::{
 };
 use control::tally::Tally;
 use dataplane::application::AppCounters;
+use dataplane::event::{EventCounters, TOPICS};
 use dataplane::neighbour::{Mac, Neighbour, State};
 use dataplane::proxy::{ProxyCounters, ServerCounters};
 use dataplane::report::{PortCounters, Report};
@@ -102,6 +104,24 @@ fn report(n: u64) -> Report {
     report
 }
 
+/// 10 events produced of each topic, of which 2 found no room in the ring.
+fn events() -> EventCounters {
+    EventCounters { produced: [10; TOPICS], dropped: [2; TOPICS], body_lost: 3 }
+}
+
+/// Of the others 7 were sent and 1 found no consumer.
+fn export() -> ExportNumbers {
+    let worker = WorkerNumbers {
+        sent: [7; TOPICS],
+        dropped: [1; TOPICS],
+        published: [8; TOPICS],
+        sent_bytes: 700,
+        published_bytes: 800,
+    };
+    let losses = Losses { cut_limit: 1, cut_memory: 2, evicted: 3, endless: 4 };
+    ExportNumbers { workers: vec![worker; 2], held: 5, held_bytes: 6, losses }
+}
+
 impl Source for MadeUp {
     fn look<R>(&self, read: impl FnOnce(&Snapshot<'_>) -> R) -> R {
         let port = |name: &str, stats| Port {
@@ -165,6 +185,8 @@ impl Source for MadeUp {
                 learned: 5,
                 ..NeighbourNumbers::default()
             },
+            events: self.reports.iter().map(|_| events()).collect(),
+            export: Some(export()),
             reloads: ReloadNumbers {
                 succeeded: self.reloads.get(),
                 failed: 2,

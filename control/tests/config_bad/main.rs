@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is the test's result")]
 
 mod addresses;
+mod export;
 mod files;
 mod machine;
 mod ports;

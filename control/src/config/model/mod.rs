@@ -4,6 +4,7 @@
 //! [`super::load`], which have checked it. Descriptions here are the descriptions of the reference and the schema.
 
 mod application;
+mod export;
 mod monitor;
 mod operate;
 mod port;
@@ -15,6 +16,7 @@ mod transport;
 mod upstream;
 
 pub use application::{Application, Http};
+pub use export::Export;
 pub use monitor::{Monitor, Observe, Overlap};
 pub use operate::{Admin, Log, LogFormat, LogLevel, Metrics, Shutdown};
 pub use port::{Device, Offloads, Port, Steering, Toggle, Vdev, Vlan};
@@ -55,6 +57,8 @@ section! {
         "udp" udp: Udp = default(Udp::placeholder());
         /// What a worker does when there are no packets.
         "idle" idle: Idle = default(Idle::placeholder());
+        /// Where events of observed flows go, over ZeroMQ: see docs/events.md. Without it nowhere. There is no authentication: whoever reaches an endpoint reads what observed connections carry.
+        "export" export: Option<Export> = default(None).example("{push: [\"ipc:///run/millrace/events.sock\"]}");
         /// The Prometheus endpoint.
         "metrics" metrics: Metrics = default(Metrics::placeholder());
         /// The socket `millctl` talks to.

@@ -3,6 +3,7 @@
 //! Invariant: a check never complains about a value that could not be read (that is already reported), and every
 //! complaint is at the place of one key, which the operator can change.
 
+mod export;
 mod http;
 mod monitor;
 mod operate;
@@ -54,6 +55,7 @@ pub(crate) fn validate(
     services::check(&mut checker);
     proxies::check(&mut checker);
     resources::check(&mut checker);
+    export::check(&mut checker);
     operate::check(&mut checker);
     checker.verdict
 }

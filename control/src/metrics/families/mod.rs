@@ -3,6 +3,7 @@
 //! Invariant: one family, one entry, in one file.
 
 mod daemon;
+mod event;
 mod flow;
 mod monitor;
 mod port;
@@ -18,6 +19,7 @@ pub(super) const ALL: &[(&str, &[Family])] = &[
     ("Packets and flows", flow::FAMILIES),
     ("Services", service::FAMILIES),
     ("Proxies", proxy::FAMILIES),
+    ("Events", event::FAMILIES),
     ("Observation", monitor::FAMILIES),
     ("Daemon", daemon::FAMILIES),
 ];
