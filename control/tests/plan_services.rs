@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use control::config::{Loaded, load_for, parse};
 use control::plan::{Fixed, MOST_SERVICES, service_list, services, settings};
+use dataplane::observe::Level;
 use dataplane::policy::Action;
 use dataplane::settings::{Service, Services, Steering};
 use l3l4::{Addr, FlowKey, Protocol};
