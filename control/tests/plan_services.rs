@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use control::config::{Loaded, load_for, parse};
 use control::plan::{Fixed, MOST_SERVICES, service_list, services, settings};
+use dataplane::observe::Level;
 use dataplane::policy::Action;
 use dataplane::settings::{Service, Services, Steering};
 use l3l4::{Addr, FlowKey, Protocol};
@@ -135,7 +136,7 @@ fn a_reload_cannot_name_a_port_that_is_not_running() {
 
 #[test]
 fn names_run_out_after_a_bounded_number() {
-    let named = |name: String| Service { name, application: None, proxy: None };
+    let named = |name: String| Service { name, application: None, proxy: None, observe: Level::None };
     let known = (0..MOST_SERVICES).map(|number| named(format!("s{number}"))).collect();
     let now =
         Services { version: 8, policy: Default::default(), services: known, upstreams: Default::default() };

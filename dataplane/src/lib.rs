@@ -12,6 +12,7 @@ pub mod frame;
 pub mod icmp;
 pub mod mailbox;
 pub mod neighbour;
+pub mod observe;
 pub mod policy;
 pub mod prefix;
 pub mod proxy;

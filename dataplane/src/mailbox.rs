@@ -18,11 +18,11 @@ pub(crate) const WAITING: usize = 64;
 pub struct FlowView {
     /// The worker that owns it.
     pub worker: u16,
-    /// Its handle on that worker.
+    /// Its handle on that worker; one of no flow where it is only followed.
     pub id: FlowId,
     /// Its five-tuple; the port number is in it.
     pub key: FlowKey,
-    /// RFC 9293 state name, or `UDP`.
+    /// RFC 9293 state name, or `UDP`; the client's where it is only followed.
     pub state: &'static str,
     /// Its stack was given up until there is something to do.
     pub asleep: bool,

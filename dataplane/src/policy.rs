@@ -22,6 +22,8 @@ pub enum Action {
         /// The client's SYN is answered when the upstream leg is established.
         hold: bool,
     },
+    /// Followed passively: only on ports that are mirrors.
+    Monitor,
     /// Refuse with a reset or an unreachable message.
     Reject,
     /// Discard in silence.

@@ -5,6 +5,7 @@
 
 use crate::application::AppCounters;
 use crate::drop::DROP_REASONS;
+use crate::observe::{ObserveCounters, ObserveGauges};
 use crate::proxy::{ProxyCounters, ServerCounters};
 use core::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_queue::ArrayQueue;
@@ -105,6 +106,10 @@ pub struct Report {
     pub drops: [u64; DROP_REASONS],
     /// Gauges.
     pub gauges: WorkerGauges,
+    /// What was observed.
+    pub observed: ObserveCounters,
+    /// How full is what observation holds.
+    pub observing: ObserveGauges,
     /// Per port.
     pub ports: Vec<PortCounters>,
     /// Per service.
@@ -144,6 +149,8 @@ impl Report {
             engine: l3l4::Counters::default(),
             drops: [0; DROP_REASONS],
             gauges: WorkerGauges::default(),
+            observed: ObserveCounters::default(),
+            observing: ObserveGauges::default(),
             ports: vec![PortCounters::default(); ports],
             services: vec![AppCounters::default(); services],
             proxies: vec![ProxyCounters::default(); services],

@@ -3,6 +3,7 @@
 //! Invariant: nothing here is parsed or defaulted; control decides, the data plane obeys.
 
 use crate::application::Application;
+use crate::observe::{Level, ObserveSettings};
 use crate::policy::Policy;
 use crate::prefix::Prefix;
 use crate::proxy::{ProxyLimits, ProxySpec, Source, Target, Upstreams};
@@ -71,6 +72,8 @@ pub struct PortSettings {
     pub mac: Option<[u8; 6]>,
     /// Take frames for every station.
     pub promiscuous: bool,
+    /// Its frames are copies of what others say to each other: they are followed, and nothing is ever sent here.
+    pub mirror: bool,
     /// Receive descriptors of each queue.
     pub rx_descriptors: u16,
     /// Transmit descriptors of each queue.
@@ -96,6 +99,8 @@ pub struct Service {
     pub application: Option<Arc<dyn Application>>,
     /// How it proxies; `None` for rules that do not.
     pub proxy: Option<Arc<ProxySpec>>,
+    /// What of its flows is told as events.
+    pub observe: Level,
 }
 
 /// The services in force, exchanged as a whole.
@@ -113,6 +118,13 @@ pub struct Services {
 }
 
 impl Services {
+    /// Whether flows of a service that end here are observed.
+    #[must_use]
+    pub fn are_observed(&self) -> bool {
+        let ends = |service: &Service| service.application.is_some() || service.proxy.is_some();
+        self.services.iter().any(|service| service.observe != Level::None && ends(service))
+    }
+
     /// Whether a service sends flows to servers under the client's address: then hashes may lead the two legs of a
     /// session to different workers.
     #[must_use]
@@ -165,6 +177,8 @@ pub struct Settings {
     pub fragment_timeout: Duration,
     /// Bounds of proxying.
     pub proxy: ProxyLimits,
+    /// Bounds of observation.
+    pub observe: ObserveSettings,
     /// Places in each ring between two workers (a power of two).
     pub steering_ring: u32,
     /// Bytes of each connection's rings.

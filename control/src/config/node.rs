@@ -103,8 +103,11 @@ pub(crate) fn is_number(text: &str) -> bool {
     digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') && digits.parse::<f64>().is_ok()
 }
 
-/// Long values are cut: a message must stay one line.
+/// Long values are cut: a message must stay one line. An empty one is shown as it would be written.
 pub(crate) fn shorten(text: &str) -> String {
+    if text.is_empty() {
+        return "\"\"".to_owned();
+    }
     const LONGEST: usize = 60;
     let clean: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
     if text.chars().count() > LONGEST { format!("{clean}...") } else { clean }

@@ -82,7 +82,7 @@ pub(super) fn start(
         settings.ports.len(),
         settings.cpus.len() as u64 * u64::from(settings.mbufs)
     );
-    let dataplane = progress::shown(what, || Dataplane::start(settings))
+    let mut dataplane = progress::shown(what, || Dataplane::start(settings))
         .map_err(|error| Failure::Start(error.to_string()))?;
     let steering: Vec<_> = dataplane.ports().iter().map(|port| port.steering).collect();
     let fixed = fixed.running(loaded.config.workers.cpus.len(), &steering, &services);
@@ -103,7 +103,8 @@ pub(super) fn start(
         kernel::set_addresses(port).map_err(Failure::Start)?;
     }
     // After DPDK, which has brought this thread to the CPUs that no worker has: the exporter's threads stay on these.
-    let exporter = events::start(&loaded.config, &services, Vec::new()).map_err(Failure::Start)?;
+    let exporter =
+        events::start(&loaded.config, &services, dataplane.take_records()).map_err(Failure::Start)?;
     let mut daemon = Daemon::new(dataplane, services, fixed, loaded, log, reload_limit, started);
     daemon.exporter = exporter;
     Ok((Rc::new(daemon), Doors { admin, metrics }))

@@ -188,8 +188,6 @@ impl Source for Daemon {
             servers: server_list(&in_force.services, now_us),
             mempools: self.mempools(),
             neighbours: self.neighbour_numbers(),
-            // The workers produce none yet.
-            events: Vec::new(),
             export: self.exporter.as_ref().map(Exporter::numbers),
             reloads: in_force.reloads,
             admin: self.admin.numbers(),

@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use dataplane::observe::{FollowLimits, HttpLimits, ObserveSettings, Overlap as FollowOverlap};
 use dataplane::proxy::ProxyLimits;
 use dataplane::settings::{
     CongestionControl, EalOptions, Hugepages as EalHugepages, Limits, LogLevel, Services, Settings, Steering,
@@ -21,7 +22,8 @@ use dataplane::settings::{
 
 use siphasher::sip128::SipHasher24;
 
-use crate::config::model::{Config, Congestion, EalLogLevel, Hugepages, IdleMode, SynCookies};
+use crate::config::Size;
+use crate::config::model::{Config, Congestion, EalLogLevel, Hugepages, IdleMode, Overlap, SynCookies};
 use crate::config::{Auto, Loaded, Problems, parse_cpu_list};
 
 pub use proxy::Pools;
@@ -110,6 +112,7 @@ pub fn settings(loaded: &Loaded, secret: [u8; 32]) -> Result<Settings, Problems>
             endpoints: config.proxy.endpoints as usize,
             secret: derived(&secret, "source ports"),
         },
+        observe: observe(config),
         steering_ring: config.limits.steering_ring,
         tcp_buffer_size: usize::try_from(config.tcp.buffer_size.bytes()).unwrap_or(usize::MAX),
         tcp_idle_timeout: config.tcp.idle_timeout,
@@ -148,6 +151,44 @@ pub fn settings(loaded: &Loaded, secret: [u8; 32]) -> Result<Settings, Problems>
         spin_turns: config.idle.spin_turns,
         secret,
     })
+}
+
+/// Bounds of each worker's observation.
+#[must_use]
+pub fn observe(config: &Config) -> ObserveSettings {
+    let monitor = &config.monitor;
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let bytes = |size: Size| usize::try_from(size.bytes()).unwrap_or(usize::MAX);
+    ObserveSettings {
+        follow: FollowLimits {
+            flows: monitor.flows as usize,
+            half_open: monitor.half_open as usize,
+            held: monitor.held as usize,
+            held_of_stream: monitor.held_per_stream,
+            held_bytes_of_stream: u32::try_from(monitor.held_bytes_per_stream.bytes()).unwrap_or(u32::MAX),
+            acked_grace: nanos(monitor.acked_grace),
+            hole_age: nanos(monitor.hole_age),
+            idle: nanos(monitor.idle_timeout),
+            half_open_idle: nanos(monitor.half_open_timeout),
+            linger: nanos(monitor.linger),
+            overlap: match monitor.overlap {
+                Overlap::First => FollowOverlap::First,
+                Overlap::Last => FollowOverlap::Last,
+            },
+            midstream: monitor.midstream,
+        },
+        http: HttpLimits {
+            head: bytes(monitor.http_head),
+            headers: monitor.http_headers as usize,
+            pipeline: monitor.http_pipeline as usize,
+            held: bytes(monitor.http_memory),
+            ..HttpLimits::default()
+        },
+        // What the exporter would leave out has no need to take room in the ring.
+        body: config.export.as_ref().map_or(0, |export| export.body.bytes()),
+        verify_checksums: monitor.verify_checksums,
+        ring: config.export.as_ref().map(|export| bytes(export.ring)),
+    }
 }
 
 /// Bounds of each worker's engine; the rates in it can be exchanged while it runs.

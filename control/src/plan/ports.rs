@@ -34,6 +34,7 @@ fn one(loaded: &Loaded, index: usize, port: &Port, problems: &mut Vec<Problem>) 
         mtu: port.mtu,
         mac: port.mac.map(|mac| mac.0),
         promiscuous: port.promiscuous,
+        mirror: port.mirror,
         rx_descriptors: port.rx_descriptors,
         tx_descriptors: port.tx_descriptors,
         rx_queues: port.rx_queues,

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use dataplane::application::{Application, Body, HttpSpec, Spec};
+use dataplane::observe::Level;
 use dataplane::policy::{Action, Policy, Rule};
 use dataplane::prefix::Prefix;
 use dataplane::proxy::ProxySpec;
@@ -16,7 +17,8 @@ use l3l4::{Addr, Protocol};
 use super::proxy::{self, Setting};
 use super::{Fixed, upstreams};
 use crate::config::model::{
-    Action as Wanted, Application as Answers, Config, Http, Match, Port, Protocol as Transport,
+    Action as Wanted, Application as Answers, Config, Http, Match, Observe, Port, Protocol as Transport,
+    Service as Asked,
 };
 use crate::config::{Loaded, Prefix as Subnet, Problems, Wrong};
 use crate::snapshot;
@@ -86,7 +88,12 @@ pub fn services(
             None => {
                 // The bound above keeps numbers within 16 bits.
                 let number = u16::try_from(list.len()).unwrap_or(u16::MAX);
-                list.push(Service { name: wanted.name.clone(), application: None, proxy: None });
+                list.push(Service {
+                    name: wanted.name.clone(),
+                    application: None,
+                    proxy: None,
+                    observe: Level::None,
+                });
                 numbers.insert(wanted.name.clone(), number);
                 number
             }
@@ -94,12 +101,14 @@ pub fn services(
         let action = match wanted.action {
             Wanted::Terminate => Action::Terminate { application: number },
             Wanted::Proxy => Action::Proxy { hold: holds(proxy.as_deref()) },
+            Wanted::Monitor => Action::Monitor,
             Wanted::Reject => Action::Reject,
             Wanted::Drop => Action::Drop,
         };
         if let Some(service) = list.get_mut(usize::from(number)) {
             service.application = application;
             service.proxy = proxy;
+            service.observe = observed(wanted);
         }
         match matches(ports, &wanted.matches) {
             Ok(fits) => rules.extend(fits.into_iter().map(|rule| Rule { service: number, action, ..rule })),
@@ -131,6 +140,7 @@ pub fn service_list(config: &Config, services: &Services) -> Vec<snapshot::Servi
         let action = order.and_then(|order| config.services.get(order)).map(|wanted| match wanted.action {
             Wanted::Terminate => "terminate",
             Wanted::Proxy => "proxy",
+            Wanted::Monitor => "monitor",
             Wanted::Reject => "reject",
             Wanted::Drop => "drop",
         });
@@ -143,6 +153,18 @@ pub fn service_list(config: &Config, services: &Services) -> Vec<snapshot::Servi
         }
     });
     shown.collect()
+}
+
+/// What of a service's flows is told.
+fn observed(service: &Asked) -> Level {
+    match service.observe {
+        None if service.action == Wanted::Monitor => Level::Http,
+        None | Some(Observe::None) => Level::None,
+        Some(Observe::Flow) => Level::Flow,
+        Some(Observe::Http) => Level::Http,
+        Some(Observe::Tcp) => Level::Tcp,
+        Some(Observe::All) => Level::All,
+    }
 }
 
 /// Whether a client's SYN has to wait for the upstream.

@@ -6,6 +6,7 @@ const CASES: &[Case] = &[
     ("workers: [1]", "§wrokers: [1]", "wrokers", "unknown key", "write `workers`"),
     ("workers: [1]\n", "§", "workers", "missing", "workers: [1]"),
     ("tcp: {buffer_size", "tcp: {§bufer_size", "tcp.bufer_size", "unknown key", "write `buffer_size`"),
+    ("tcp: {", "tcp: {§\"\": red, ", "tcp.\"\"", "unknown key `\"\"`", "the keys here are"),
     ("tcp: {", "tcp: {§colour: red, ", "tcp.colour", "unknown key", "the keys here are"),
     (
         "    mtu: 1500",

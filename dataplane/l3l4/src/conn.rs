@@ -116,6 +116,16 @@ impl<'a> Conn<'a> {
         }
     }
 
+    /// Sequence number of the first received byte not yet taken, or of the one to come.
+    #[inline]
+    #[must_use]
+    pub fn front(&self) -> u32 {
+        match &self.on {
+            On::Record(direct) => direct.record.rcv_nxt.wrapping_add(direct.taken as u32),
+            On::Stack { flow, .. } => flow.rcv_base,
+        }
+    }
+
     /// Received bytes not yet taken: the contiguous front part (there may be more, see [`Conn::pending`]).
     #[inline]
     #[must_use]

@@ -250,6 +250,23 @@ fn what_was_sent_into_a_larger_window_keeps_nobody_busy() {
     assert!(next > world.time(), "nothing is to be done at once");
 }
 
+/// What is sent beyond the window is not noted as under way, and so would never be sent again.
+#[test]
+fn an_old_acknowledgment_does_not_open_a_window() {
+    let mut world = World::new(builder().direct(false));
+    let (ours, theirs) = world.handshake(&seg(ECHO, SYN, 1, 0).window(2000).options(&[2, 4, 5, 0xb4]));
+    let out = all(&world.exchange(seg(ECHO, ACK, theirs, ours).window(2000).data(&[5; 1000]).build()));
+    assert_eq!((out[0].seq, out[0].data.len()), (ours, 1000));
+    // All of it is acknowledged, and the window closed.
+    world.exchange(seg(ECHO, ACK, theirs + 1000, ours + 1000).window(0).build());
+    // This was under way before.
+    let late = seg(ECHO, ACK, theirs + 1000, ours).window(2000).data(&[6; 500]).build();
+    let out = all(&world.exchange(late));
+    assert!(out.iter().all(|segment| segment.data.len() <= 1), "no more than a probe: {out:?}");
+    let out = all(&world.exchange(seg(ECHO, ACK, theirs + 1500, ours + 1000).window(2000).build()));
+    assert_eq!((out[0].seq, out[0].data.len()), (ours + 1000, 500));
+}
+
 #[test]
 fn many_small_segments_are_for_a_stack() {
     let mut world = World::new(builder());

@@ -7,12 +7,23 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod connection;
 pub mod http;
+mod limits;
+mod lists;
+mod pending;
+mod segment;
 mod state;
+mod stream;
 mod summary;
+mod tracker;
 
+pub use connection::{Gap, Identity, Sink};
+pub use limits::{Counters, Limits, Overlap};
+pub use segment::{Buffer, Endpoint, Key, Segment, Side, flags};
 pub use state::State;
 pub use summary::{Cause, End, Sent, Summary};
+pub use tracker::{FlowInfo, Outcome, Tracker};
 
 /// Who sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

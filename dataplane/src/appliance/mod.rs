@@ -9,6 +9,7 @@ mod wiring;
 
 pub use error::StartError;
 
+use crate::event::Records;
 use crate::mailbox::{Command, Mailbox};
 use crate::neighbour::{Mac, NeighbourTable};
 use crate::report::{Outlook, Report};
@@ -87,6 +88,7 @@ pub struct Dataplane {
     ports: Vec<PortStatus>,
     neighbours: Arc<NeighbourTable>,
     clock: Clock,
+    records: Vec<Records>,
     open: Vec<Port<Started>>,
     pools: Vec<Mempool>,
     eal: Arc<Eal>,
@@ -153,13 +155,16 @@ impl Dataplane {
                 mailbox: Arc::new(Mailbox::default()),
             })
             .collect();
-        let kits = wiring::wire(&eal, &settings, &mut opened, &pools, &workers, &neighbours, clock)?;
+        let mut records = Vec::new();
+        let kits =
+            wiring::wire(&eal, &settings, &mut opened, &pools, &workers, &neighbours, clock, &mut records)?;
         let dataplane = Self {
             threads: Vec::new(),
             workers,
             ports,
             neighbours,
             clock,
+            records,
             open: opened.into_iter().map(|up| up.port).collect(),
             pools,
             eal,
@@ -195,6 +200,12 @@ impl Dataplane {
     #[must_use]
     pub fn workers(&self) -> &[WorkerHandle] {
         &self.workers
+    }
+
+    /// What the workers record of what they observe, by number of the worker; empty where no ring was asked for, and the
+    /// second time.
+    pub fn take_records(&mut self) -> Vec<Records> {
+        std::mem::take(&mut self.records)
     }
 
     /// The ports, by number.

@@ -47,7 +47,9 @@ pub(crate) fn open(eal: &Eal, settings: &PortSettings, pools: &[Mempool]) -> Res
         rx_descriptors: settings.rx_descriptors,
         tx_descriptors: settings.tx_descriptors,
         mtu: settings.mtu,
-        promiscuous: settings.promiscuous || settings.mac.is_some_and(|mac| mac != info.mac),
+        promiscuous: settings.promiscuous
+            || settings.mirror
+            || settings.mac.is_some_and(|mac| mac != info.mac),
         // Neighbour discovery goes to groups; with any_ip, to any of them.
         all_multicast: true,
         rss: spread.then(|| RssRequest { key: key.to_vec(), types: RssTypes::all() }),
@@ -107,6 +109,8 @@ fn choose(
             ));
         }
         Steering::Auto if rss => Steering::Rss,
+        // Both directions of a connection have to meet, and nobody can be asked for one that is not known yet.
+        Steering::Auto if settings.mirror => Steering::Software,
         Steering::Auto if each => Steering::Queue,
         Steering::Auto => Steering::Software,
         asked => asked,
@@ -152,6 +156,7 @@ fn side(
     Ok(Side {
         mac,
         steering,
+        mirror: settings.mirror,
         segments,
         checksum_offload: settings.checksum_offload && effective.tx_offloads.contains(all),
         vlan_insert: effective.tx_offloads.contains(TxOffloads::VLAN_INSERT),

@@ -6,14 +6,16 @@
 use crate::appliance::WorkerHandle;
 use crate::appliance::error::{StartError, While};
 use crate::appliance::ports::OpenPort;
+use crate::event::{Recorder, Records};
 use crate::fragment::Reassembler;
 use crate::mailbox::Mailbox;
 use crate::neighbour::NeighbourTable;
+use crate::observe;
 use crate::report::Outlook;
 use crate::settings::{Settings, Steering};
 use crate::steer::{Reta, SYMMETRIC_KEY, Toeplitz};
 use crate::worker::{
-    Clock, Context, Exit, Idle, Inlet, Means, Outbox, Parts, Proxies, Relay, RingEnds, Side,
+    Clock, Context, Exit, Idle, Inlet, Means, Observer, Outbox, Parts, Proxies, Relay, RingEnds, Side,
 };
 use dpdk_ffi::eal::Eal;
 use dpdk_ffi::mempool::Mempool;
@@ -38,6 +40,7 @@ pub(crate) struct Kit {
     neighbours: Arc<NeighbourTable>,
     outlook: Arc<Outlook>,
     mailbox: Arc<Mailbox>,
+    recorder: Option<Recorder>,
 }
 
 /// Deals everything out.
@@ -49,6 +52,7 @@ pub(crate) fn wire(
     handles: &[WorkerHandle],
     neighbours: &Arc<NeighbourTable>,
     clock: Clock,
+    records: &mut Vec<Records>,
 ) -> Result<Vec<Kit>, StartError> {
     let workers = settings.cpus.len();
     let toeplitz = Toeplitz::new(&SYMMETRIC_KEY)
@@ -64,6 +68,8 @@ pub(crate) fn wire(
             .enumerate()
             .filter_map(|(number, up)| Some((number, up.port.take_rx_queue(index as u16)?)))
             .collect();
+        let (recorder, taken) = observe::ring(&settings.observe);
+        records.extend(taken);
         kits.push(Kit {
             cpu: handle.cpu,
             index: index as u16,
@@ -78,6 +84,7 @@ pub(crate) fn wire(
             neighbours: Arc::clone(neighbours),
             outlook: Arc::clone(&handle.outlook),
             mailbox: Arc::clone(&handle.mailbox),
+            recorder,
         });
     }
     Ok(kits)
@@ -217,6 +224,9 @@ impl Kit {
         };
         let proxies = Proxies::new(means, &self.sides, &s.services);
         let services = Arc::clone(&s.services);
+        let follows = s.ports.iter().any(|port| port.mirror);
+        let mut observer = Observer::new(&s.observe, follows, self.recorder, &s.secret);
+        observer.set_clock(self.clock.nanos(self.clock.read().wrapping_sub(self.clock.start())));
         Ok(Parts {
             index: self.index,
             workers,
@@ -224,7 +234,7 @@ impl Kit {
             queues: self.queues,
             rings: self.rings.build(),
             engine,
-            cx: Context::new(self.sides, outboxes, self.pool, services, proxies, s.limits.flows),
+            cx: Context::new(self.sides, outboxes, self.pool, services, proxies, observer, s.limits.flows),
             reassembler,
             toeplitz: self.toeplitz,
             reta,

@@ -29,6 +29,11 @@ impl Clock {
         Self { start: dpdk_ffi::clock::tsc(), micros: scale(1_000_000, hz), nanos: scale(1_000_000_000, hz) }
     }
 
+    /// The TSC's value at the beginning.
+    pub(crate) const fn start(&self) -> u64 {
+        self.start
+    }
+
     /// Reads the TSC.
     #[inline]
     #[must_use]

@@ -11,6 +11,7 @@ use crate::policy::Action;
 use crate::proxy::ProxySpec;
 use crate::report::{PortCounters, WorkerCounters};
 use crate::settings::{Service, Services};
+use crate::worker::mirror::Observer;
 use crate::worker::network::Side;
 use crate::worker::outbox::Outbox;
 use crate::worker::proxy::{CHECK, HELD_LEG, Proxies, UPSTREAM_LEG, of};
@@ -58,6 +59,11 @@ impl Edition {
         let proxies = services.services.iter().map(own).collect();
         Self { services, proxies, flows: 0 }
     }
+
+    /// A service as it was in this edition.
+    pub(super) fn service(&self, number: u16) -> Option<&Service> {
+        self.services.services.get(usize::from(number))
+    }
 }
 
 pub(crate) struct Context {
@@ -73,6 +79,9 @@ pub(crate) struct Context {
     pub(super) companions: Vec<Companion>,
     states: States,
     pub(crate) proxies: Proxies,
+    pub(crate) observer: Observer,
+    /// A service in force, or one that was, has its flows observed.
+    tapping: bool,
     /// The station the packet at hand came from.
     pub(crate) sender: Mac,
     turn: Turn,
@@ -96,8 +105,10 @@ impl Context {
         pool: Mempool,
         services: Arc<Services>,
         proxies: Proxies,
+        observer: Observer,
         flows: usize,
     ) -> Self {
+        let tapping = services.are_observed();
         Self {
             ports: vec![PortCounters::default(); sides.len()],
             sides,
@@ -111,6 +122,8 @@ impl Context {
             companions: Vec::with_capacity(flows),
             states: States::new(flows),
             proxies,
+            observer,
+            tapping,
             sender: Mac::default(),
             turn: Turn::Answering,
         }
@@ -215,12 +228,19 @@ impl Context {
         application.is_some_and(|application| matches!(application.name(), "echo" | "chargen"))
     }
 
+    /// The services in force for new flows, and what observes with them.
+    pub(crate) fn services_and_observer(&mut self) -> (Option<&Services>, &mut Observer) {
+        let edition = self.editions.get(usize::from(self.current)).and_then(Option::as_ref);
+        (edition.map(|edition| &*edition.services), &mut self.observer)
+    }
+
     fn services_now(&self) -> Option<&Arc<Services>> {
         self.editions[usize::from(self.current)].as_ref().map(|edition| &edition.services)
     }
 
     /// Puts other services in force for flows to come. Refused (false) where too many editions are in use still.
     pub(crate) fn exchange(&mut self, services: Arc<Services>) -> bool {
+        self.tapping |= services.are_observed();
         if self.services.len() < services.services.len() {
             self.services.resize(services.services.len(), AppCounters::default());
         }
@@ -323,6 +343,8 @@ impl Callbacks for Context {
                 Action::Terminate { .. } => Verdict::Accept(u64::from(rule.service)),
                 Action::Proxy { hold: false } => Verdict::Accept(u64::from(rule.service)),
                 Action::Proxy { hold: true } => Verdict::Hold(u64::from(rule.service) | HELD_LEG),
+                // Only mirrors have what is followed.
+                Action::Monitor => Verdict::NoService,
                 Action::Reject => Verdict::Reject,
                 Action::Drop => Verdict::Drop,
             },
@@ -377,14 +399,21 @@ impl Callbacks for Context {
 
     #[inline]
     fn l4_rx(&mut self, conn: &mut Conn<'_>) {
-        let Self { companions, editions, services, sender, states, .. } = self;
+        if self.tapping {
+            self.tap(conn);
+        }
+        let Self { companions, editions, services, sender, states, observer, tapping, .. } = self;
         let companion = &mut companions[conn.id().index()];
         companion.mac = *sender;
         if !companion.state.is_proxied()
             && let Some((application, counters)) = behind(editions, services, companion)
         {
             states.with(&mut companion.state, |state| {
-                application.on_tcp(state, &mut TcpStream(conn), counters)
+                if *tapping {
+                    observer.with_stream(conn, |stream| application.on_tcp(state, stream, counters));
+                } else {
+                    application.on_tcp(state, &mut TcpStream(conn), counters);
+                }
             });
         } else {
             self.proxy_rx(conn);
@@ -392,7 +421,7 @@ impl Callbacks for Context {
     }
 
     fn l4_deadline(&mut self, conn: &mut Conn<'_>) {
-        let Self { companions, editions, services, states, sides, proxies, .. } = self;
+        let Self { companions, editions, services, states, sides, proxies, observer, .. } = self;
         let companion = &mut companions[conn.id().index()];
         if let Kept::Session(at) = companion.state {
             match of(sides, editions, companion) {
@@ -403,7 +432,7 @@ impl Callbacks for Context {
         }
         match behind(editions, services, companion) {
             Some((application, counters)) => states.with(&mut companion.state, |state| {
-                application.on_deadline(state, &mut TcpStream(conn), counters)
+                observer.with_stream(conn, |stream| application.on_deadline(state, stream, counters));
             }),
             None => conn.abort(),
         }
@@ -439,6 +468,9 @@ impl Callbacks for Context {
     }
 
     fn l4_closed(&mut self, id: FlowId, _: &FlowKey, _: u64, reason: CloseReason) {
+        if self.tapping {
+            self.observer.closed(id, reason);
+        }
         let companion = &mut self.companions[id.index()];
         match companion.state {
             Kept::Session(at) => self.proxies.on_closed(at, id, reason),

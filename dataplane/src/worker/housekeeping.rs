@@ -26,6 +26,8 @@ pub(crate) struct Listing {
     filter: FlowFilter,
     most: usize,
     next: usize,
+    /// The engine's have been looked at: those that are followed are next.
+    followed: bool,
     found: Vec<FlowView>,
     answer: SyncSender<Vec<FlowView>>,
 }
@@ -41,6 +43,7 @@ impl Worker {
         self.list_on();
         self.list_sessions_on();
         self.proxy_housekeeping();
+        self.cx.observer.expire();
         if self.aborting {
             self.aborting = self.engine.abort_some(&mut self.cx, ABORTS_PER_STEP);
         }
@@ -52,6 +55,7 @@ impl Worker {
         }
         if now >= self.next_report {
             self.next_report = now + REPORT_EVERY;
+            self.cx.observer.set_clock(self.clock.nanos(self.clock.read().wrapping_sub(self.clock.start())));
             self.report();
         }
     }
@@ -61,7 +65,14 @@ impl Worker {
             Command::Flows { filter, most, answer } => {
                 // One too many goes unanswered, which who asked sees at once.
                 if self.listings.len() < mailbox::WAITING {
-                    self.listings.push_back(Listing { filter, most, next: 0, found: Vec::new(), answer });
+                    self.listings.push_back(Listing {
+                        filter,
+                        most,
+                        next: 0,
+                        followed: false,
+                        found: Vec::new(),
+                        answer,
+                    });
                 }
             }
             Command::Sessions { filter, most, answer } => {
@@ -88,14 +99,21 @@ impl Worker {
         let Some(listing) = self.listings.front_mut() else { return };
         let (worker, most) = (self.index, listing.most);
         let Listing { filter, found, .. } = listing;
-        let next = self.engine.scan(listing.next, SLOTS_PER_STEP, self.now, |flow| {
-            let view = flow_view(worker, flow);
+        let mut list = |view: FlowView| {
             if found.len() < most && filter.fits(&view) {
                 found.push(view);
             }
-        });
+        };
+        let next = if listing.followed {
+            self.cx.observer.scan(listing.next, SLOTS_PER_STEP, worker, list)
+        } else {
+            self.engine.scan(listing.next, SLOTS_PER_STEP, self.now, |flow| list(flow_view(worker, flow)))
+        };
         match next {
             Some(next) if listing.found.len() < most => listing.next = next,
+            None if !listing.followed && listing.found.len() < most => {
+                (listing.next, listing.followed) = (0, true);
+            }
             _ => {
                 if let Some(listing) = self.listings.pop_front() {
                     // Nobody there to take it: not our concern.
@@ -122,6 +140,8 @@ impl Worker {
         let cx = &self.cx;
         report.uptime_us = self.now.micros();
         report.counters = cx.counters;
+        report.counters.delivered += self.cx.observer.followed;
+        self.cx.observer.fill(&mut report.observed, &mut report.observing);
         report.engine.clone_from(self.engine.counters());
         debug_assert_eq!(report.drops.len(), all_reasons().count());
         let (own, engine) = report.drops.split_at_mut(DropReason::ALL.len());

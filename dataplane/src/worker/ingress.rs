@@ -76,13 +76,20 @@ pub(crate) enum Way {
 impl Worker {
     /// Deals with a burst and leaves it empty.
     pub(crate) fn receive(&mut self, burst: &mut Burst, origin: Origin) {
-        // Taken out, so that the jobs and the rest of the worker can be borrowed at once.
-        let mut jobs = std::mem::take(&mut self.jobs);
         if let Origin::Port(port) = origin {
             let counters = &mut self.cx.ports[port];
             counters.rx_packets += burst.len() as u64;
             counters.rx_bytes += burst.iter().map(|mbuf| u64::from(mbuf.pkt_len())).sum::<u64>();
         }
+        if self.cx.observer.follower.is_some() {
+            match origin {
+                Origin::Port(port) if self.cx.sides[port].mirror => return self.follow(burst, origin),
+                Origin::Port(_) => {}
+                Origin::Worker { .. } => self.follow_some(burst),
+            }
+        }
+        // Taken out, so that the jobs and the rest of the worker can be borrowed at once.
+        let mut jobs = std::mem::take(&mut self.jobs);
         for (mbuf, job) in burst.iter_mut().zip(&mut jobs) {
             job.port = match origin {
                 Origin::Port(port) => port,
@@ -98,6 +105,11 @@ impl Worker {
         }
         self.jobs = jobs;
         Mbuf::free_bulk(&mut done);
+        self.flush_rings();
+    }
+
+    /// Sends what was handed on.
+    pub(crate) fn flush_rings(&mut self) {
         for outlet in self.rings.owners.iter_mut().flatten().chain(&mut self.rings.next) {
             let (sent, refused) = outlet.flush();
             self.cx.counters.steered_out += sent;
@@ -303,7 +315,7 @@ impl Worker {
 
 /// What the NIC has verified. A bad or unknown checksum is computed anew: some NICs call an absent one bad.
 #[inline]
-fn verified(mbuf: &Mbuf) -> RxChecksum {
+pub(crate) fn verified(mbuf: &Mbuf) -> RxChecksum {
     let good = |sum| matches!(sum, NicChecksum::Good | NicChecksum::None);
     RxChecksum { ip_good: mbuf.rx_ip_checksum() == NicChecksum::Good, l4_good: good(mbuf.rx_l4_checksum()) }
 }

@@ -8,15 +8,18 @@ mod context;
 mod housekeeping;
 mod ingress;
 mod local;
+mod mirror;
 mod network;
 mod outbox;
 mod proxy;
 mod rings;
 mod states;
 mod stream;
+mod tap;
 
 pub(crate) use clock::Clock;
 pub(crate) use context::Context;
+pub(crate) use mirror::Observer;
 pub(crate) use network::{Segment, Side};
 pub(crate) use outbox::{Exit, Outbox};
 pub(crate) use proxy::{Means, Proxies};
@@ -173,6 +176,7 @@ impl Worker {
     pub(crate) fn turn(&mut self, began: u64) -> u64 {
         self.now = self.clock.at(began);
         self.cx.proxies.now = self.now;
+        self.cx.observer.turn(self.clock.nanos(began.wrapping_sub(self.clock.start())));
         let packets = self.poll();
         self.cx.begin_turn();
         self.engine.turn(&mut self.cx, self.now);
@@ -252,6 +256,7 @@ impl Worker {
         for (outbox, counters) in self.cx.outboxes.iter_mut().zip(&mut self.cx.ports) {
             outbox.give_up(counters);
         }
+        self.cx.observer.end_all();
         let mut report = Report::new(self.cx.ports.len(), self.cx.services.len());
         self.fill(&mut report);
         report

@@ -29,6 +29,8 @@ impl Segment {
 pub(crate) struct Side {
     pub(crate) mac: Mac,
     pub(crate) steering: Steering,
+    /// Its frames are copies of what others say to each other: they are followed, and nothing is ever sent here.
+    pub(crate) mirror: bool,
     pub(crate) segments: Vec<Segment>,
     /// The NIC fills in checksums.
     pub(crate) checksum_offload: bool,

@@ -10,6 +10,7 @@ pub mod wire;
 use dataplane::appliance::{Dataplane, Summary};
 use dataplane::application::{Body, HttpSpec, Spec};
 use dataplane::drop::all_reasons;
+use dataplane::observe::{Level, ObserveSettings};
 use dataplane::policy::{Action, Policy, Rule};
 use dataplane::proxy::{ProxyLimits, Upstreams};
 use dataplane::report::Report;
@@ -228,6 +229,7 @@ pub fn services(version: u64) -> Services {
         name: name.into(),
         application: spec.and_then(|spec| application(&spec)),
         proxy: None,
+        observe: Level::None,
     };
     Services {
         version,
@@ -270,6 +272,7 @@ pub fn port(device: &str) -> PortSettings {
         mtu: 1500,
         mac: Some(US),
         promiscuous: false,
+        mirror: false,
         rx_descriptors: 1024,
         tx_descriptors: 1024,
         rx_queues: None,
@@ -295,6 +298,7 @@ pub fn settings(devices: &[String]) -> Settings {
         fragments: 8,
         fragment_timeout: Duration::from_secs(30),
         proxy: ProxyLimits::default(),
+        observe: ObserveSettings::default(),
         steering_ring: 1024,
         tcp_buffer_size: 16_384,
         tcp_idle_timeout: Duration::from_secs(7200),

@@ -5,6 +5,7 @@
 
 mod application;
 mod export;
+mod monitor;
 mod operate;
 mod port;
 mod proxy;
@@ -16,6 +17,7 @@ mod upstream;
 
 pub use application::{Application, Http};
 pub use export::Export;
+pub use monitor::{Monitor, Observe, Overlap};
 pub use operate::{Admin, Log, LogFormat, LogLevel, Metrics, Shutdown};
 pub use port::{Device, Offloads, Port, Steering, Toggle, Vdev, Vlan};
 pub use proxy::{Proxy, ProxySource, SendProxy, ServiceProxy};
@@ -47,6 +49,8 @@ section! {
         "limits" limits: Limits = default(Limits::placeholder());
         /// Bounds of proxying.
         "proxy" proxy: Proxy = default(Proxy::placeholder());
+        /// Bounds of following connections passively, for each worker.
+        "monitor" monitor: Monitor = default(Monitor::placeholder());
         /// TCP of flows that end here, those to upstreams among them.
         "tcp" tcp: Tcp = default(Tcp::placeholder());
         /// UDP of flows that end here, those to upstreams among them.

@@ -183,6 +183,8 @@ section! {
         "mac" mac: Option<MacAddress> = default(None).example("\"02:00:00:00:00:01\"");
         /// Receive frames for every Ethernet address.
         "promiscuous" promiscuous: bool = default(false);
+        /// The port gets copies of what others say to each other (a SPAN port, a tap): its frames, whoever they are for and whatever their VLAN, are followed by services with `action: monitor`, and nothing is ever sent. Such a port has no addresses.
+        "mirror" mirror: bool = default(false);
         /// Receive descriptors of each queue.
         "rx_descriptors" rx_descriptors: u16 = default(1024).range(64..=32_768);
         /// Transmit descriptors of each queue.

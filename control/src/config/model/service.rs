@@ -4,6 +4,7 @@
 //! exactly when it is `proxy`.
 
 use super::application::Application;
+use super::monitor::Observe;
 use super::proxy::ServiceProxy;
 use crate::config::section::{choice, section};
 use crate::config::spec::{default, required};
@@ -16,12 +17,14 @@ choice! {
         Terminate = "terminate",
         /// Joined with a flow that Millrace opens to a server.
         Proxy = "proxy",
+        /// Followed passively: on ports with `mirror: true` only.
+        Monitor = "monitor",
         /// Refused: TCP gets a reset, UDP an ICMP error.
         Reject = "reject",
         /// Ignored.
         Drop = "drop",
     }
-    refuse ["host", "monitor", "forward", "punt"] "use terminate, proxy, reject or drop"
+    refuse ["host", "forward", "punt"] "use terminate, proxy, monitor, reject or drop"
 }
 
 choice! {
@@ -65,5 +68,7 @@ section! {
         "application" application: Option<Application> = default(None).example("echo").alternative();
         /// How it is proxied. Only with `proxy`.
         "proxy" proxy: Option<ServiceProxy> = default(None).example("{upstream: web}");
+        /// What of its flows is told as events: `http` with `monitor`, `none` with other actions, if not given. See `export`.
+        "observe" observe: Option<Observe> = default(None).example("http");
     }
 }

@@ -5,6 +5,7 @@
 
 mod export;
 mod http;
+mod monitor;
 mod operate;
 mod ports;
 mod proxies;
@@ -48,6 +49,7 @@ pub(crate) fn validate(
     };
     start::check(&mut checker);
     ports::check(&mut checker);
+    monitor::mirrors(&mut checker);
     subnets::check(&mut checker);
     upstreams::check(&mut checker);
     services::check(&mut checker);

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::{Checker, http, ports, proxy};
+use super::{Checker, http, monitor, ports, proxy};
 use crate::config::decoder::nearest;
 use crate::config::model::{Action, Application, Match, Protocol, Service};
 use crate::config::{PortRange, Prefix};
@@ -68,13 +68,14 @@ fn action(checker: &mut Checker<'_>, path: &str, service: &Service) {
         return;
     }
     proxy::check(checker, path, service);
+    monitor::service(checker, path, service);
     match (service.action, &service.application) {
         (Action::Terminate, None) => checker.error(
             &at_action,
             "`terminate` needs an application to answer",
             "add `application: echo` (or discard, chargen, `{http: {...}}`), or write `action: drop`",
         ),
-        (Action::Proxy | Action::Drop | Action::Reject, Some(_)) => checker.error(
+        (Action::Proxy | Action::Monitor | Action::Drop | Action::Reject, Some(_)) => checker.error(
             &at_application,
             format!("an application never sees a flow whose action is `{}`", service.action),
             "remove `application`, or write `action: terminate`",

@@ -5,6 +5,7 @@
 mod daemon;
 mod event;
 mod flow;
+mod monitor;
 mod port;
 pub(crate) mod proxy;
 mod service;
@@ -18,6 +19,7 @@ pub(super) const ALL: &[(&str, &[Family])] = &[
     ("Packets and flows", flow::FAMILIES),
     ("Services", service::FAMILIES),
     ("Proxies", proxy::FAMILIES),
+    ("Observation", monitor::FAMILIES),
     ("Events", event::FAMILIES),
     ("Daemon", daemon::FAMILIES),
 ];

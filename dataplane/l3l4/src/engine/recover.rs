@@ -54,8 +54,8 @@ pub(super) fn resume(
     flow.sender.field(record.snd_una, edge).0
 }
 
-/// Takes in the acknowledgment of a segment that is about to be fed with the number `fed`, and puts into it the
-/// window that the stack is to see. False where nothing is left in it for the stack.
+/// Takes in the acknowledgment of a segment that is about to be fed with the number `fed`, behind which the peer takes
+/// `window` bytes, and puts into it the window that the stack is to see. False where nothing is left in it for the stack.
 #[inline]
 pub(super) fn hear(
     flow: &mut Flow,
@@ -64,9 +64,8 @@ pub(super) fn hear(
     now: Instant,
     packet: &mut [u8],
     h: &Headers,
-    fed: u32,
+    (fed, window): (u32, u32),
 ) -> bool {
-    let window = u32::from(h.window) << flow.snd_shift;
     let bare = h.payload_end == h.payload && h.seq == flow.rcv_nxt && h.flags & flags::FIN == 0;
     let at = usize::from(h.l4) + 14;
     if h.payload == h.l4 + PLAIN
@@ -78,7 +77,7 @@ pub(super) fn hear(
         packet[at..at + 2].copy_from_slice(&field.to_be_bytes());
         return news || !bare || fed != flow.snd_una;
     }
-    hear_long(flow, shared, counters, now, packet, h, fed)
+    hear_long(flow, shared, counters, now, packet, h, (fed, window))
 }
 
 /// [`hear`] for what is not plain.
@@ -90,12 +89,11 @@ fn hear_long(
     now: Instant,
     packet: &mut [u8],
     h: &Headers,
-    fed: u32,
+    (fed, window): (u32, u32),
 ) -> bool {
     if h.flags & flags::RST != 0 {
         return true;
     }
-    let window = u32::from(h.window) << flow.snd_shift;
     let bare = h.segment_len() == 0 && h.seq == flow.rcv_nxt;
     let half_open = flow.is_half_open();
     if half_open {

@@ -124,12 +124,17 @@ impl<B> L3l4<B> {
         let mut end = usize::from(h.end);
         let mut owes_ack = false;
         let mut fed_ack = h.ack;
+        let mut window = u32::from(h.window) << flow.snd_shift;
         match guard::inbound(flow, h) {
             Verdict::Feed => {}
             Verdict::FeedWith { ack, clear_fin, cut } => {
                 counters.fin_deferred += u64::from(clear_fin);
                 end = guard::correct(packet, h, ack, clear_fin, cut);
-                fed_ack = ack;
+                if ack != h.ack {
+                    // An old acknowledgment says nothing of the window (RFC 9293 section 3.10.7.4).
+                    fed_ack = ack;
+                    window = (flow.snd_edge.wrapping_sub(ack) as i32).max(0) as u32;
+                }
             }
             Verdict::FeedAck => {
                 end = guard::reduce(packet, h, flow.rcv_nxt);
@@ -156,7 +161,7 @@ impl<B> L3l4<B> {
             if spare.is_none() {
                 return Err(DropReason::NoBuffer);
             }
-            if !recover::hear(flow, recovery, counters, now, packet, h, fed_ack) {
+            if !recover::hear(flow, recovery, counters, now, packet, h, (fed_ack, window)) {
                 flow.last_rx = now;
                 self.heard(stack);
                 return Ok(());
@@ -202,8 +207,7 @@ impl<B> L3l4<B> {
             return Err(DropReason::NoBuffer);
         }
         flow.last_rx = now;
-        let window = u32::from(h.window) << flow.snd_shift;
-        flow.snd_edge = h.ack.wrapping_add(window);
+        flow.snd_edge = fed_ack.wrapping_add(window);
         flow.max_window = flow.max_window.max(window);
         counters.tcp_bytes_in += flow.bytes_in - bytes.0;
         counters.tcp_bytes_out += flow.bytes_out - bytes.1;

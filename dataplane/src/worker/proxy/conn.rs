@@ -192,6 +192,12 @@ impl Proxies {
         *counter += 1;
     }
 
+    /// The client leg of a session, as long as it is there, and its five-tuple.
+    pub(crate) fn client_of(&mut self, at: u32) -> Option<(FlowId, FlowKey)> {
+        let session = self.sessions.at(at)?;
+        Some((session.client?, session.key))
+    }
+
     /// Something changed for a leg of a session.
     pub(crate) fn on_conn(&mut self, at: u32, conn: &mut Conn<'_>, of: Of<'_>) {
         let now = self.now;

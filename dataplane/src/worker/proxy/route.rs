@@ -68,6 +68,7 @@ mod tests {
         Side {
             mac: Mac::default(),
             steering: Steering::Queue,
+            mirror: false,
             segments,
             checksum_offload: false,
             vlan_insert: false,

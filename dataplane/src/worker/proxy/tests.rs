@@ -41,6 +41,7 @@ impl Bench {
         let sides = vec![Side {
             mac: Mac::default(),
             steering: Steering::Queue,
+            mirror: false,
             segments: vec![segment],
             checksum_offload: false,
             vlan_insert: false,
@@ -140,7 +141,12 @@ fn services(servers: &[(&str, u16, Option<u32>)], changes: &Arc<Changes>) -> Ser
     Services {
         version: 1,
         policy: Policy::new(vec![]),
-        services: vec![Service { name: "web".into(), application: None, proxy: Some(Arc::new(spec())) }],
+        services: vec![Service {
+            name: "web".into(),
+            application: None,
+            proxy: Some(Arc::new(spec())),
+            observe: crate::observe::Level::None,
+        }],
         upstreams: Upstreams {
             servers: names.collect(),
             groups: vec![Upstream {

@@ -1,0 +1,4 @@
+//! Parts of the example.
+
+pub(crate) mod designs;
+pub(crate) mod traffic;
