@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::{config, daemon, doctor, metrics};
+use crate::{config, daemon, doctor, metrics, read};
 
 /// Terminates every TCP and UDP flow that reaches its ports, on DPDK.
 #[derive(Debug, Parser)]
@@ -63,6 +63,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show what was said in the connections of a capture file. Exit codes: 0 read, 1 not readable to its end, 2 wrong usage.
+    Read(read::Options),
     /// Print the JSON Schema of the configuration.
     Schema {
         /// Print the commented reference configuration instead.
@@ -102,6 +104,7 @@ fn execute(command: &Command, out: &mut dyn Write) -> io::Result<u8> {
         Command::Check { config, any_host } => config::cli::check(config, *any_host, out),
         Command::Show { config, json, any_host } => config::cli::show(config, *any_host, *json, out),
         Command::Doctor { config, json } => doctor::cli::doctor(config.as_deref(), *json, out),
+        Command::Read(options) => read::run(options, out),
         Command::Schema { reference } => config::cli::print_schema(*reference, out),
         Command::Metrics => write!(out, "{}", metrics::document()).map(|()| config::cli::EXIT_OK),
     }

@@ -12,6 +12,7 @@ pub mod export;
 pub mod log;
 pub mod metrics;
 pub mod plan;
+pub mod read;
 pub mod snapshot;
 pub mod tally;
 

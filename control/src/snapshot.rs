@@ -9,7 +9,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
 use dataplane::application::AppCounters;
-use dataplane::event::EventCounters;
 use dataplane::neighbour::Neighbour;
 use dataplane::proxy::{ProxyCounters, ServerCounters};
 use dataplane::report::Report;
@@ -208,9 +207,7 @@ pub struct Snapshot<'a> {
     pub mempools: Vec<Mempool>,
     /// The neighbour table.
     pub neighbours: NeighbourNumbers,
-    /// Events produced, by worker.
-    pub events: Vec<EventCounters>,
-    /// What the exporter did with them; none where nothing is exported.
+    /// What the exporter did with events; none where nothing is exported.
     pub export: Option<ExportNumbers>,
     /// Configuration reloads.
     pub reloads: ReloadNumbers,

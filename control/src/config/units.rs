@@ -4,6 +4,7 @@
 //! without a fraction, so that what is shown reads back as the same value.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
@@ -33,6 +34,15 @@ impl Size {
     #[must_use]
     pub const fn bytes(self) -> u64 {
         self.0
+    }
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "write a number of bytes, or one with B, KiB, MiB or GiB like 16MiB".to_owned();
+        parse(text, SIZES, 1).map(Self).ok_or_else(wrong)
     }
 }
 

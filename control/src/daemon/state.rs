@@ -188,10 +188,6 @@ impl Source for Daemon {
             servers: server_list(&in_force.services, now_us),
             mempools: self.mempools(),
             neighbours: self.neighbour_numbers(),
-            events: held
-                .iter()
-                .map(|report| report.as_ref().map(|report| report.observed.events).unwrap_or_default())
-                .collect(),
             export: self.exporter.as_ref().map(Exporter::numbers),
             reloads: in_force.reloads,
             admin: self.admin.numbers(),

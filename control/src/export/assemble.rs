@@ -159,19 +159,26 @@ impl Assembler {
         // A message in pieces that this one follows has no end.
         self.messages.forget((key, message.direction));
         let (head, body) = payload.split_at(payload.len().min(message.head_length as usize));
+        let kept = &body[..body.len().min(self.body)];
         if message.direction == Direction::Client {
             let (start, headers) = head::request(head);
             self.requests.begin(key, pending(record, message, &start));
-            return (self.request(message, start, headers, body.len()), self.cut(body));
+            return (self.count_cut(message, request(message, start, headers, kept.len())), kept.into());
         }
         let (start, headers) = head::response(head);
-        (self.response(key, message, start, headers, body.len()), self.cut(body))
+        let what = self.response(key, message, start, headers, kept.len());
+        (self.count_cut(message, what), kept.into())
     }
 
-    /// As much of a body as an event may have.
-    fn cut<'a>(&mut self, body: &'a [u8]) -> Cow<'a, [u8]> {
-        self.messages.losses.cut_limit += u64::from(body.len() > self.body);
-        Cow::Borrowed(&body[..body.len().min(self.body)])
+    /// Counts a message whose body is not all there because of a limit or the ring.
+    fn count_cut(&mut self, message: &Message, what: What) -> What {
+        let losses = &mut self.messages.losses;
+        match &what {
+            What::Message(told) if told.body_left_out == 0 => {}
+            _ if message.body_lost > 0 => losses.cut_ring += 1,
+            _ => losses.cut_limit += 1,
+        }
+        what
     }
 
     /// The end of a message that came in pieces.
@@ -179,11 +186,11 @@ impl Assembler {
         let key = (worker, record.flow.id);
         let pieces = self.messages.end((key, message.direction));
         let known = pieces.is_some();
-        let Pieces { head, body, holes, trailers, .. } = pieces.unwrap_or_default();
+        let Pieces { head, body, holes, trailers, emptied, .. } = pieces.unwrap_or_default();
         let mut what = if message.direction == Direction::Client {
             let (start, headers) = if known { head::request(&head) } else { Default::default() };
             self.requests.goes_on(key, record.time);
-            self.request(message, start, headers, body.len())
+            request(message, start, headers, body.len())
         } else {
             let (start, headers) = if known { head::response(&head) } else { Default::default() };
             self.response(key, message, start, headers, body.len())
@@ -192,13 +199,9 @@ impl Assembler {
             told.holes = holes;
             told.trailers = head::trailers(&trailers);
         }
+        // What was given up for want of memory is counted already.
+        let what = if known && !emptied { self.count_cut(message, what) } else { what };
         (what, Cow::Owned(body))
-    }
-
-    fn request(&self, message: &Message, start: Start, headers: Vec<events::Pair>, body: usize) -> What {
-        let told = self.told(message, start.version, headers, body);
-        let (method, target) = (Some(start.method), Some(start.target));
-        What::Message(Box::new(events::Message { method, target, ..told }))
     }
 
     fn response(
@@ -217,7 +220,7 @@ impl Assembler {
             let (method, target) = asked.map(|asked| (asked.method, asked.target)).unwrap_or_default();
             RequestSeen { method, target, begin, end }
         });
-        let told = self.told(message, start.version, headers, body);
+        let told = told(message, start.version, headers, body);
         What::Message(Box::new(events::Message {
             status: Some(start.status),
             reason: Some(start.reason),
@@ -226,33 +229,38 @@ impl Assembler {
             ..told
         }))
     }
+}
 
-    /// What requests and responses have in common.
-    fn told(
-        &self,
-        message: &Message,
-        version: Cow<'static, str>,
-        headers: Vec<events::Pair>,
-        body: usize,
-    ) -> events::Message {
-        let kept = body.min(self.body) as u64;
-        events::Message {
-            direction: message.direction.name().into(),
-            exchange: message.exchange,
-            offset: message.offset,
-            begin: message.begin,
-            version,
-            headers,
-            framing: message.framing.name().into(),
-            head_length: message.head_length,
-            body_length: message.body_length,
-            // What found no room in the ring is among them.
-            body_left_out: message.body_length.saturating_sub(message.body_missing).saturating_sub(kept),
-            body_missing: message.body_missing,
-            complete: message.complete,
-            resync: message.resync,
-            ..events::Message::default()
-        }
+fn request(message: &Message, start: Start, headers: Vec<events::Pair>, kept: usize) -> What {
+    let told = told(message, start.version, headers, kept);
+    let (method, target) = (Some(start.method), Some(start.target));
+    What::Message(Box::new(events::Message { method, target, ..told }))
+}
+
+/// What requests and responses have in common, with so many bytes of the body in the payload.
+fn told(
+    message: &Message,
+    version: Cow<'static, str>,
+    headers: Vec<events::Pair>,
+    kept: usize,
+) -> events::Message {
+    let seen = message.body_length.saturating_sub(message.body_missing);
+    events::Message {
+        direction: message.direction.name().into(),
+        exchange: message.exchange,
+        offset: message.offset,
+        begin: message.begin,
+        version,
+        headers,
+        framing: message.framing.name().into(),
+        head_length: message.head_length,
+        body_length: message.body_length,
+        // What found no room in the ring is among them.
+        body_left_out: seen.saturating_sub(kept as u64),
+        body_missing: message.body_missing,
+        complete: message.complete,
+        resync: message.resync,
+        ..events::Message::default()
     }
 }
 

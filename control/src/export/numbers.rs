@@ -65,6 +65,7 @@ pub(super) struct Counters {
     held_bytes: AtomicU64,
     cut_limit: AtomicU64,
     cut_memory: AtomicU64,
+    cut_ring: AtomicU64,
     evicted: AtomicU64,
     endless: AtomicU64,
 }
@@ -92,6 +93,7 @@ impl Counters {
         self.held_bytes.store(bytes as u64, Relaxed);
         self.cut_limit.store(losses.cut_limit, Relaxed);
         self.cut_memory.store(losses.cut_memory, Relaxed);
+        self.cut_ring.store(losses.cut_ring, Relaxed);
         self.evicted.store(losses.evicted, Relaxed);
         self.endless.store(losses.endless, Relaxed);
     }
@@ -113,6 +115,7 @@ impl Counters {
             losses: Losses {
                 cut_limit: self.cut_limit.load(Relaxed),
                 cut_memory: self.cut_memory.load(Relaxed),
+                cut_ring: self.cut_ring.load(Relaxed),
                 evicted: self.evicted.load(Relaxed),
                 endless: self.endless.load(Relaxed),
             },

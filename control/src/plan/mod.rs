@@ -184,6 +184,7 @@ pub fn observe(config: &Config) -> ObserveSettings {
             held: bytes(monitor.http_memory),
             ..HttpLimits::default()
         },
+        // What the exporter would leave out has no need to take room in the ring.
         body: config.export.as_ref().map_or(0, |export| export.body.bytes()),
         verify_checksums: monitor.verify_checksums,
         ring: config.export.as_ref().map(|export| bytes(export.ring)),

@@ -71,6 +71,7 @@ fn report(n: u64) -> Report {
     report.engine.tcp_opened = 5 * n;
     report.engine.closed[0] = 4 * n;
     report.gauges.flows = 3 * n;
+    report.observed.events = events();
     report.gauges.tcp_flows = 2 * n;
     report.gauges.udp_flows = n;
     report.services[0] = AppCounters {
@@ -118,7 +119,7 @@ fn export() -> ExportNumbers {
         sent_bytes: 700,
         published_bytes: 800,
     };
-    let losses = Losses { cut_limit: 1, cut_memory: 2, evicted: 3, endless: 4 };
+    let losses = Losses { cut_limit: 1, cut_memory: 2, cut_ring: 5, evicted: 3, endless: 4 };
     ExportNumbers { workers: vec![worker; 2], held: 5, held_bytes: 6, losses }
 }
 
@@ -185,7 +186,6 @@ impl Source for MadeUp {
                 learned: 5,
                 ..NeighbourNumbers::default()
             },
-            events: self.reports.iter().map(|_| events()).collect(),
             export: Some(export()),
             reloads: ReloadNumbers {
                 succeeded: self.reloads.get(),

@@ -113,7 +113,12 @@ fn bodies_end_at_the_limit_whichever_way_they_come() {
     let pieces = event(&mut all, 5, Part::End(end), b"");
     adds_up(&pieces);
     assert_eq!((&*pieces.payload, told(&pieces).body_left_out), (&b"0123"[..], 6));
-    assert_eq!(all.losses().cut_limit, 2);
+    // A worker that knows the limit does not even send what is beyond it.
+    piece(&mut all, 5, Part::Head(message(Server, 2, OK.len(), 0)), OK);
+    piece(&mut all, 5, Part::Body(Server), b"0123");
+    let known = event(&mut all, 5, Part::End(message(Server, 2, OK.len(), 10)), b"");
+    assert_eq!(told(&known).body_left_out, 6);
+    assert_eq!(all.losses(), Losses { cut_limit: 2, cut_ring: 1, ..Losses::default() });
 }
 
 #[test]

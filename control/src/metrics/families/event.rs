@@ -12,14 +12,14 @@ use crate::snapshot::Snapshot;
 pub(super) const FAMILIES: &[Family] = &[
     family!(Counter "events_produced_total" ["worker", "topic"] "events",
     "Events of observed flows, by the worker that saw them. All are sent, dropped or on the way.",
-    |s, out| for (worker, counters) in s.events.iter().enumerate() {
-        topics(out, worker, &counters.produced);
+    |s, out| for (worker, report) in s.reports() {
+        topics(out, worker, &report.observed.events.produced);
     }),
     family!(Counter "events_dropped_total" ["worker", "topic", "at"] "events",
     "Events dropped: the `ring` to the exporter was full, or the `socket` had no consumer with room.",
     |s, out| {
-        for (worker, counters) in s.events.iter().enumerate() {
-            dropped(out, worker, "ring", &counters.dropped);
+        for (worker, report) in s.reports() {
+            dropped(out, worker, "ring", &report.observed.events.dropped);
         }
         for (worker, numbers) in exported(s) {
             dropped(out, worker, "socket", &numbers.dropped);
@@ -39,14 +39,13 @@ pub(super) const FAMILIES: &[Family] = &[
     }),
     family!(Counter "event_body_lost_bytes_total" ["worker"] "bytes",
     "Bytes of HTTP bodies that found no room in the ring, of messages sent without them.",
-    |s, out| for (worker, counters) in s.events.iter().enumerate() {
-        out.count(&[&worker.to_string()], counters.body_lost);
-    }),
+        |s, out| out.workers(s, |r| r.observed.events.body_lost)),
     family!(Counter "event_bodies_cut_total" ["reason"] "",
-    "HTTP bodies that are not all in their event: longer than the `limit` (export.body), or left out for want of `memory` (export.assembly).",
+    "HTTP bodies that are not all in their event: longer than the `limit` (export.body), left out for want of `memory` (export.assembly), or for want of room in the `ring` (export.ring).",
     |s, out| if let Some(export) = &s.export {
         out.count(&["limit"], export.losses.cut_limit);
         out.count(&["memory"], export.losses.cut_memory);
+        out.count(&["ring"], export.losses.cut_ring);
     }),
     family!(Counter "event_messages_given_up_total" ["reason"] "",
     "HTTP messages in pieces that were not kept to their end: `memory`, the event has no head; `endless`, the end never came (a dropped event, counted as such).",
