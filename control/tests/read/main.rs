@@ -230,6 +230,11 @@ fn connections_and_events() {
         ["flow.open", "http.request", "http.response", "flow.close", "tcp.data"].map(topics),
         [2, 5, 6, 2, 0]
     );
+    let posted = events.iter().find(|event| event["method"] == "POST").unwrap();
+    assert_eq!(
+        (posted["length_of_payload"].as_u64(), posted["body_length"].as_u64()),
+        (Some(3000), Some(3000))
+    );
     assert!(events.iter().zip(1..).all(|(event, seq)| event["seq"].as_u64() == Some(seq)), "no holes");
     let all = lines(&Options { events: true, data: true, ..options() }, &file);
     let bytes: u64 = all.iter().filter_map(|event| event["length"].as_u64()).sum();

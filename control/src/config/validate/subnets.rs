@@ -34,6 +34,7 @@ pub(super) fn check(checker: &mut Checker<'_>) {
         }
         let answers = !port.addresses.is_empty() || port.vlans.iter().any(|vlan| !vlan.addresses.is_empty());
         if !answers
+            && !port.mirror
             && checker.usable(&format!("{path}.addresses"))
             && checker.usable(&format!("{path}.vlans"))
         {
