@@ -4,7 +4,7 @@
 //! - `thread pool`: one map for all, shared; a few threads take packets as they come;
 //! - `per core`: every thread has a map of its own, and gets the packets that hash to it.
 //!
-//! `cargo run --release -p dataplane --example monitor [--seconds N] [--threads N] [PCAP...]`
+//! `cargo run --release -p dataplane --example monitor -- [--seconds N] [--threads N] [PCAP...]`
 //!
 //! Each design follows the same packets with the same code (headers read, streams put together, HTTP cut into messages):
 //! generated traffic of 1, 100 and 10,000 connections at once, and the captures named. A feeder hands packets over in
@@ -30,11 +30,25 @@ fn main() -> ExitCode {
                 Some(given) => threads = given as usize,
                 None => return usage(),
             },
+            "--write" => {
+                let (count, packets) = (number().unwrap_or(0.0) as usize, number().unwrap_or(0.0) as usize);
+                let (Some(path), true) = (arguments.next(), count > 0 && packets > count * 11) else {
+                    return usage();
+                };
+                return match traffic::write(&traffic::generate(count, packets), &path) {
+                    Ok(()) => ExitCode::SUCCESS,
+                    Err(why) => {
+                        eprintln!("{path}: {why}");
+                        ExitCode::FAILURE
+                    }
+                };
+            }
             "--help" | "-h" => return usage(),
             _ => files.push(argument),
         }
     }
-    let mut all: Vec<Traffic> = [1, 100, 10_000].into_iter().map(traffic::generate).collect();
+    let mut all: Vec<Traffic> =
+        [1, 100, 10_000].into_iter().map(|count| traffic::generate(count, traffic::ROUND)).collect();
     for file in files {
         match traffic::read(&file) {
             Ok(traffic) => all.push(traffic),
@@ -60,6 +74,7 @@ fn main() -> ExitCode {
 
 fn usage() -> ExitCode {
     eprintln!("usage: monitor [--seconds N] [--threads N] [PCAP...]");
+    eprintln!("       monitor --write CONNECTIONS PACKETS FILE    writes generated traffic");
     ExitCode::from(2)
 }
 

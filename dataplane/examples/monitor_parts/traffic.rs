@@ -4,7 +4,8 @@
 
 use dataplane::observe::LinkType;
 use pcap_file::DataLink;
-use pcap_file::pcap::PcapReader;
+use pcap_file::pcap::{PcapPacket, PcapReader, PcapWriter};
+use std::time::Duration;
 
 /// One round of packets.
 pub(crate) struct Traffic {
@@ -24,12 +25,12 @@ const HEADERS: usize = 54;
 /// Packets of a response.
 const RESPONSE: usize = 4;
 /// Packets of a round, about.
-const ROUND: usize = 240_000;
+pub(crate) const ROUND: usize = 240_000;
 
-/// `count` connections at once, each of which asks and is answered until the round is over: a request of one frame, a response
+/// About so many packets: `count` connections at once, each of which asks and is answered until the round is over: a request of one frame, a response
 /// of four.
-pub(crate) fn generate(count: usize) -> Traffic {
-    let exchanges = (ROUND / count / (RESPONSE + 1)).clamp(1, 48_000);
+pub(crate) fn generate(count: usize, packets: usize) -> Traffic {
+    let exchanges = (packets / count / (RESPONSE + 1)).clamp(1, 48_000);
     let mut traffic = Traffic {
         name: format!("{count} generated"),
         link: LinkType::Ethernet,
@@ -115,6 +116,18 @@ impl Traffic {
         self.packets.push(p);
         self.streams.push(stream as u64);
     }
+}
+
+/// Writes packets in pcap format, a microsecond apart.
+pub(crate) fn write(traffic: &Traffic, path: &str) -> Result<(), String> {
+    let file = std::fs::File::create(path).map_err(|why| why.to_string())?;
+    let mut writer = PcapWriter::new(std::io::BufWriter::new(file)).map_err(|why| why.to_string())?;
+    for (at, packet) in traffic.packets.iter().enumerate() {
+        let time = Duration::from_secs(1_000_000_000) + Duration::from_micros(at as u64);
+        let packet = PcapPacket::new(time, packet.len() as u32, packet);
+        writer.write_packet(&packet).map_err(|why| why.to_string())?;
+    }
+    Ok(())
 }
 
 /// A capture in pcap format.

@@ -19,8 +19,8 @@ pub(super) const ALL: &[(&str, &[Family])] = &[
     ("Packets and flows", flow::FAMILIES),
     ("Services", service::FAMILIES),
     ("Proxies", proxy::FAMILIES),
-    ("Events", event::FAMILIES),
     ("Observation", monitor::FAMILIES),
+    ("Events", event::FAMILIES),
     ("Daemon", daemon::FAMILIES),
 ];
 
