@@ -24,6 +24,9 @@ For every moment, each summed over its labels: `millrace_port_rx_packets_total` 
 different workers are up to a tenth of a second apart, so while packets flow the two sides may differ by what came in that
 time.
 
+For every worker and topic, `millrace_events_produced_total` = `millrace_events_sent_total` + `millrace_events_dropped_total`
+(both values of `at`) + what is on the way: at rest, and while `export` is configured, nothing.
+
 This file is written by `millrace metrics`; a test keeps it so.
 ";
 

@@ -40,6 +40,32 @@ pub(super) struct Packet<'a> {
     pub(super) cut: bool,
 }
 
+impl Packet<'_> {
+    /// Without its link's header where it is so long that places in it would not be 16-bit numbers. Segments are put together
+    /// before they are captured: on a machine's own interfaces IP packets have up to 65535 bytes.
+    pub(super) fn slim(self) -> Self {
+        const LONGEST: usize = u16::MAX as usize;
+        if self.bytes.len() <= LONGEST {
+            return self;
+        }
+        let header = match self.link {
+            LinkType::RawIp => 0,
+            LinkType::Loopback => 4,
+            LinkType::LinuxSll => 16,
+            LinkType::LinuxSll2 => 20,
+            LinkType::Ethernet => self.ethernet_header(),
+        };
+        let bytes = self.bytes.get(header..).unwrap_or_default();
+        Self { link: LinkType::RawIp, bytes: &bytes[..bytes.len().min(LONGEST)], ..self }
+    }
+
+    /// Bytes of addresses, VLAN tags (IEEE 802.1Q, 802.1ad) and type.
+    fn ethernet_header(&self) -> usize {
+        let tags = self.bytes.get(12..).unwrap_or_default().chunks_exact(4);
+        14 + 4 * tags.take_while(|tag| matches!(tag, [0x81, 0x00, ..] | [0x88, 0xa8, ..])).count()
+    }
+}
+
 /// Numbers in the byte order of the machine that wrote the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use ctl::table::{Cell, Row, Table, render};
 use dataplane::event::Topic;
 use events::{Close, Meta, What};
-use serde_json::json;
 
 use super::body::{facts, sha256};
 use super::clock;
@@ -116,7 +115,9 @@ impl<'a> Output<'a> {
     fn print_event(&mut self, topic: Topic, meta: &Meta, payload: &[u8]) -> io::Result<()> {
         let mut line = serde_json::to_value(meta)?;
         line["topic"] = topic.name().into();
-        line["payload"] = json!({ "length": payload.len(), "sha256": sha256(payload) });
+        // As the example consumer has it.
+        line["length_of_payload"] = payload.len().into();
+        line["sha256"] = sha256(payload).into();
         writeln!(self.out, "{line}")
     }
 

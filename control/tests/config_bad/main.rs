@@ -110,7 +110,7 @@ ports:
     addresses: [10.64.0.2, 10.64.0.0/24]
     mtu: 100
 services:
-  - {name: a, match: {port: 0}, action: monitor}
+  - {name: a, match: {port: 0}, action: host}
 metrics: {listen: here}
 ";
     let found: Vec<_> = problems(text).into_iter().map(|p| (p.line, p.column, p.path)).collect();

@@ -38,7 +38,7 @@ const CASES: &[Case] = &[
         "action: §forward",
         "services[1].action",
         "not supported in this version",
-        "use terminate, proxy, reject or drop",
+        "use terminate, proxy, monitor, reject or drop",
     ),
     (
         "action: terminate\n    application: echo",

@@ -11,7 +11,7 @@ use control::read::{Options, read};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value as Json;
-use wire::{BEGIN, Kind, SERVER, Talk};
+use wire::{BEGIN, Kind, QINQ, SERVER, Talk};
 
 /// "hello hello hello hello\n" in brotli.
 const BROTLI: &[u8] = &[
@@ -173,6 +173,24 @@ fn every_kind_of_file_says_the_same() {
     }
 }
 
+/// What a machine sees of itself: segments as long as IP packets can be.
+#[test]
+fn packets_may_be_as_long_as_ip_lets_them() {
+    let body: Vec<u8> = (0..200_000u32).map(|n| n as u8).collect();
+    let talk = Talk::open(40_000)
+        .ask(b"GET /a HTTP/1.1\r\n\r\n")
+        .answer_in(65_535 - 40, &response("", &body))
+        .close();
+    assert!(talk.packets.iter().any(|(_, packet)| packet.len() == 65_535));
+    for link in [0, 1, 101, 113, 276, QINQ] {
+        let kind = Kind { link, ..LITTLE };
+        let got = lines(&json(), &kind.pcap(&talk.packets));
+        assert_eq!(got[0]["response"]["body"]["wire"].as_u64(), Some(200_000), "{link}");
+        let trouble = &got[0]["response"]["body"]["trouble"];
+        assert!(trouble.is_null() || link == QINQ, "{link}: {trouble}");
+    }
+}
+
 #[test]
 fn a_file_that_is_cut_anywhere_gives_what_is_there() {
     let talk = Talk::open(40_000)
@@ -229,6 +247,11 @@ fn connections_and_events() {
     assert_eq!(
         ["flow.open", "http.request", "http.response", "flow.close", "tcp.data"].map(topics),
         [2, 5, 6, 2, 0]
+    );
+    let posted = events.iter().find(|event| event["method"] == "POST").unwrap();
+    assert_eq!(
+        (posted["length_of_payload"].as_u64(), posted["body_length"].as_u64()),
+        (Some(3000), Some(3000))
     );
     assert!(events.iter().zip(1..).all(|(event, seq)| event["seq"].as_u64() == Some(seq)), "no holes");
     let all = lines(&Options { events: true, data: true, ..options() }, &file);

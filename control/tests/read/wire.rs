@@ -36,8 +36,13 @@ impl Talk {
         self
     }
 
-    pub(crate) fn answer(mut self, bytes: &[u8]) -> Self {
-        bytes.chunks(1000).for_each(|chunk| self.segment(1, ACK, chunk));
+    pub(crate) fn answer(self, bytes: &[u8]) -> Self {
+        self.answer_in(1000, bytes)
+    }
+
+    /// The same in segments of another size.
+    pub(crate) fn answer_in(mut self, most: usize, bytes: &[u8]) -> Self {
+        bytes.chunks(most).for_each(|chunk| self.segment(1, ACK, chunk));
         self
     }
 
@@ -85,6 +90,9 @@ pub(crate) struct Kind {
     pub(crate) link: u32,
 }
 
+/// Ethernet frames with two VLAN tags.
+pub(crate) const QINQ: u32 = u32::MAX;
+
 impl Kind {
     fn u16(self, value: u16) -> [u8; 2] {
         if self.big { value.to_be_bytes() } else { value.to_le_bytes() }
@@ -97,6 +105,8 @@ impl Kind {
     fn frame(self, ip: &[u8]) -> Vec<u8> {
         let head: &[u8] = match self.link {
             1 => &[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0],
+            // With two VLAN tags; no number of a link.
+            QINQ => &[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xa8, 0, 5, 0x81, 0, 0, 6, 8, 0],
             0 => &[2, 0, 0, 0],
             101 => &[],
             113 => &[0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 8, 0],
@@ -113,7 +123,7 @@ impl Kind {
         file.extend(self.u16(4));
         file.extend([0; 8]);
         file.extend(self.u32(65_535));
-        file.extend(self.u32(self.link));
+        file.extend(self.u32(if self.link == QINQ { 1 } else { self.link }));
         for (time, ip) in packets {
             let frame = self.frame(ip);
             let fraction = time % 1_000_000_000 / if self.nanos { 1 } else { 1000 };
