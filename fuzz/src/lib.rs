@@ -9,6 +9,7 @@
 pub mod admin;
 pub mod config;
 pub mod engine;
+pub mod monitor;
 pub mod packets;
 pub mod two_peers;
 

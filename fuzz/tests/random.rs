@@ -119,3 +119,8 @@ fn admin() {
 fn packets() {
     play("packets", 5000, 1000, millrace_fuzz::packets::run);
 }
+
+#[test]
+fn monitor() {
+    play("monitor", 5000, 1500, millrace_fuzz::monitor::run);
+}
