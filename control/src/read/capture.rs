@@ -53,16 +53,13 @@ impl Packet<'_> {
             LinkType::Loopback => 4,
             LinkType::LinuxSll => 16,
             LinkType::LinuxSll2 => 20,
-            LinkType::Ethernet => self.ethernet_header(),
+            LinkType::Ethernet if self.bytes.get(12..14) == Some(&[0x08, 0x00]) => 14,
+            LinkType::Ethernet if self.bytes.get(12..14) == Some(&[0x86, 0xdd]) => 14,
+            // Without its VLAN it would be of another connection: what is cut is not followed, and its bytes are a gap.
+            LinkType::Ethernet => return Self { bytes: &self.bytes[..LONGEST], cut: true, ..self },
         };
         let bytes = self.bytes.get(header..).unwrap_or_default();
         Self { link: LinkType::RawIp, bytes: &bytes[..bytes.len().min(LONGEST)], ..self }
-    }
-
-    /// Bytes of addresses, VLAN tags (IEEE 802.1Q, 802.1ad) and type.
-    fn ethernet_header(&self) -> usize {
-        let tags = self.bytes.get(12..).unwrap_or_default().chunks_exact(4);
-        14 + 4 * tags.take_while(|tag| matches!(tag, [0x81, 0x00, ..] | [0x88, 0xa8, ..])).count()
     }
 }
 

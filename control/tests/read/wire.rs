@@ -90,8 +90,8 @@ pub(crate) struct Kind {
     pub(crate) link: u32,
 }
 
-/// Ethernet frames with two VLAN tags.
-pub(crate) const QINQ: u32 = u32::MAX;
+/// Ethernet frames with a VLAN tag.
+pub(crate) const TAGGED: u32 = u32::MAX;
 
 impl Kind {
     fn u16(self, value: u16) -> [u8; 2] {
@@ -105,8 +105,8 @@ impl Kind {
     fn frame(self, ip: &[u8]) -> Vec<u8> {
         let head: &[u8] = match self.link {
             1 => &[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0],
-            // With two VLAN tags; no number of a link.
-            QINQ => &[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xa8, 0, 5, 0x81, 0, 0, 6, 8, 0],
+            // With a VLAN tag; no number of a link.
+            TAGGED => &[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x81, 0, 0, 6, 8, 0],
             0 => &[2, 0, 0, 0],
             101 => &[],
             113 => &[0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 8, 0],
@@ -123,7 +123,7 @@ impl Kind {
         file.extend(self.u16(4));
         file.extend([0; 8]);
         file.extend(self.u32(65_535));
-        file.extend(self.u32(if self.link == QINQ { 1 } else { self.link }));
+        file.extend(self.u32(if self.link == TAGGED { 1 } else { self.link }));
         for (time, ip) in packets {
             let frame = self.frame(ip);
             let fraction = time % 1_000_000_000 / if self.nanos { 1 } else { 1000 };
