@@ -16,7 +16,7 @@ from selenium.webdriver.common.by import By
 # Which elements have a role without saying so.
 NATIVE = {
     "button": "button:not([role])", "link": "a[href]", "searchbox": "input[type=search]", "table": "table",
-    "complementary": "aside", "dialog": "dialog", "checkbox": "input[type=checkbox]",
+    "complementary": "aside", "contentinfo": "footer", "dialog": "dialog", "checkbox": "input[type=checkbox]",
 }
 
 

@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 import time
@@ -258,10 +259,16 @@ class Many(PageCase):
         self.find("row", text="/item/99999")
         # Scrolling goes as far back as there is anything.
         scroll = "const box = document.querySelector('.scroller'); box.scrollTop = box.scrollHeight"
-        for _ in range(8):
+        listed = lambda: int(re.search(r"([\d,]+) listed", self.find("contentinfo").text).group(1).replace(",", ""))
+        self.assertLess(listed(), 2000)
+        for _ in range(30):
             self.browser.driver.execute_script(scroll)
-            time.sleep(0.3)
-        self.find("row", text="/item/965")
+            time.sleep(0.2)
+            if listed() >= 4000:
+                break
+        self.assertGreaterEqual(listed(), 4000)
+        self.browser.driver.execute_script("document.querySelector('.scroller').scrollTop = 28 * 3500")
+        self.find("row", text="/item/96490")
 
 
 @unittest.skipUnless(os.environ.get("MR_E2E_PICTURES"), "only makes pictures: set MR_E2E_PICTURES")
