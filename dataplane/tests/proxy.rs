@@ -5,6 +5,7 @@ mod support;
 
 use core::time::Duration;
 use dataplane::appliance::Dataplane;
+use dataplane::observe::Level;
 use dataplane::policy::{Action, Policy};
 use dataplane::proxy::{
     Changes, Choice, Endpoint, Member, ProxySpec, Roster, SendHeader, ServerName, ServerSpec, ServerStatus,
@@ -51,7 +52,12 @@ fn services() -> Services {
     Services {
         version: 1,
         policy: Policy::new(vec![rule(0, Some(wire::TCP), 80, Action::Proxy { hold: false })]),
-        services: vec![Service { name: "web".into(), application: None, proxy: Some(Arc::new(spec())) }],
+        services: vec![Service {
+            name: "web".into(),
+            application: None,
+            proxy: Some(Arc::new(spec())),
+            observe: Level::None,
+        }],
         upstreams: Upstreams {
             groups: vec![Upstream {
                 name: "web".into(),

@@ -6,6 +6,7 @@ mod support;
 
 use core::time::Duration;
 use dataplane::appliance::Dataplane;
+use dataplane::observe::Level;
 use dataplane::policy::{Action, Policy};
 use dataplane::proxy::{
     Changes, Choice, Endpoint, Member, ProxySpec, Roster, SendHeader, ServerName, ServerSpec, ServerStatus,
@@ -51,7 +52,12 @@ fn services() -> Services {
     };
     let roster =
         Roster::new(vec![Member { name: "a".into(), weight: 1, maximum: None }], Choice::RoundRobin, [1; 16]);
-    let service = |spec| Service { name: "web".into(), application: None, proxy: Some(Arc::new(spec)) };
+    let service = |spec| Service {
+        name: "web".into(),
+        application: None,
+        proxy: Some(Arc::new(spec)),
+        observe: Level::None,
+    };
     let proxied = |service, port, hold| rule(service, Some(wire::TCP), port, Action::Proxy { hold });
     Services {
         version: 1,

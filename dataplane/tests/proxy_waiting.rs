@@ -5,6 +5,7 @@ mod support;
 
 use core::time::Duration;
 use dataplane::appliance::Dataplane;
+use dataplane::observe::Level;
 use dataplane::policy::{Action, Policy};
 use dataplane::proxy::{
     Changes, Choice, Eject, Endpoint, Member, ProxySpec, Roster, SendHeader, ServerName, ServerSpec,
@@ -64,6 +65,7 @@ fn services() -> Services {
         name: name.into(),
         application: None,
         proxy: Some(Arc::new(spec)),
+        observe: Level::None,
     };
     // A second attempt of the only session that may be: there is no room for it while another one has come.
     let lonely =

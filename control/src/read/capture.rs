@@ -40,29 +40,6 @@ pub(super) struct Packet<'a> {
     pub(super) cut: bool,
 }
 
-impl Packet<'_> {
-    /// Without its link's header where it is so long that places in it would not be 16-bit numbers. Segments are put together
-    /// before they are captured: on a machine's own interfaces IP packets have up to 65535 bytes.
-    pub(super) fn slim(self) -> Self {
-        const LONGEST: usize = u16::MAX as usize;
-        if self.bytes.len() <= LONGEST {
-            return self;
-        }
-        let header = match self.link {
-            LinkType::RawIp => 0,
-            LinkType::Loopback => 4,
-            LinkType::LinuxSll => 16,
-            LinkType::LinuxSll2 => 20,
-            LinkType::Ethernet if self.bytes.get(12..14) == Some(&[0x08, 0x00]) => 14,
-            LinkType::Ethernet if self.bytes.get(12..14) == Some(&[0x86, 0xdd]) => 14,
-            // Without its VLAN it would be of another connection: what is cut is not followed, and its bytes are a gap.
-            LinkType::Ethernet => return Self { bytes: &self.bytes[..LONGEST], cut: true, ..self },
-        };
-        let bytes = self.bytes.get(header..).unwrap_or_default();
-        Self { link: LinkType::RawIp, bytes: &bytes[..bytes.len().min(LONGEST)], ..self }
-    }
-}
-
 /// Numbers in the byte order of the machine that wrote the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {

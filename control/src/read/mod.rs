@@ -157,7 +157,6 @@ impl Reading<'_> {
         loop {
             match capture.next() {
                 Ok(Some(packet)) => {
-                    let packet = packet.slim();
                     self.cut += u64::from(packet.cut);
                     self.offline.packet(packet.time, packet.link, packet.bytes);
                     self.drain()?;

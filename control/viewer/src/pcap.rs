@@ -37,6 +37,8 @@ pub(crate) struct Capture {
     masks: Option<[Lines; 2]>,
     /// Offsets in the streams behind what was written.
     next: [u64; 2],
+    /// Whether the last piece was a gap.
+    behind_gap: [bool; 2],
     begin: bool,
     handshake: bool,
     first: u64,
@@ -59,6 +61,7 @@ impl Capture {
             pieces: flow.pieces.clone(),
             masks: (!reveal).then(Default::default),
             next,
+            behind_gap: [false; 2],
             begin: true,
             // A handshake in front of bytes in the middle would claim that these are the first ones.
             handshake: flow.midstream == Some(false) && next == [0, 0],
@@ -74,6 +77,7 @@ impl Capture {
                 if let Some(masks) = &mut self.masks {
                     masks[side].gap();
                 }
+                self.behind_gap[side] = true;
             }
             PieceKind::Data(ref bytes) => {
                 self.next[side] = piece.offset;
@@ -89,6 +93,10 @@ impl Capture {
             }
         }
         self.next[side] = piece.offset.saturating_add(piece.length());
+        if matches!(piece.kind, PieceKind::Data(_)) && core::mem::take(&mut self.behind_gap[side]) {
+            // Once what is behind a gap is acknowledged, tools wait for nothing more, and show the gap.
+            self.packet(out, piece.time, piece.direction.other(), ACK, &[]);
+        }
     }
 
     fn open(&mut self, out: &mut Vec<u8>) {

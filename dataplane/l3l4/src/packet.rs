@@ -102,11 +102,13 @@ pub struct RxChecksum {
     pub ip_good: bool,
     /// The TCP or UDP checksum has been verified already.
     pub l4_good: bool,
+    /// Addresses that no packet from a network carries are taken as they are: the packet is of a capture.
+    pub any_address: bool,
 }
 
 impl RxChecksum {
     /// Both verified (or not to be looked at).
-    pub const GOOD: Self = Self { ip_good: true, l4_good: true };
+    pub const GOOD: Self = Self { ip_good: true, l4_good: true, any_address: false };
 }
 
 #[inline]
@@ -179,7 +181,7 @@ fn read_v4(packet: &[u8], link: u32, known: RxChecksum, headers: &mut Headers) -
     }
     let source = [fixed[12], fixed[13], fixed[14], fixed[15]];
     let destination = [fixed[16], fixed[17], fixed[18], fixed[19]];
-    if martian::v4(source, destination) {
+    if martian::v4(source, destination) && !known.any_address {
         return Err(DropReason::Martian);
     }
     if header_len > 20 && !options_v4(&packet[20..header_len]) {
@@ -236,7 +238,7 @@ fn read_v6(packet: &[u8], link: u32, known: RxChecksum, headers: &mut Headers) -
     source.copy_from_slice(&fixed[8..24]);
     destination.copy_from_slice(&fixed[24..40]);
     let (source, destination) = (Addr::v6(source), Addr::v6(destination));
-    if martian::v6(source, destination) {
+    if martian::v6(source, destination) && !known.any_address {
         return Err(DropReason::Martian);
     }
     *headers = Headers {

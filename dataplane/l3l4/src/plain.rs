@@ -192,7 +192,7 @@ mod tests {
                 packet[*at] = *value;
             }
             let packet = &packet[..44 - cut];
-            let known = RxChecksum { ip_good: good, l4_good: good };
+            let known = RxChecksum { ip_good: good, l4_good: good, any_address: false };
             let (mut short, mut long) = (Headers::default(), Headers::default());
             if read(packet, 7, known, &mut short) {
                 prop_assert_eq!(read_long(packet, 7, known, &mut long), Ok(Class::Whole));

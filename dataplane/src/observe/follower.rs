@@ -49,7 +49,10 @@ impl<B: Buffer> Follower<B> {
         teller: &mut Teller,
     ) -> (Result<(), DropReason>, Option<B>) {
         let mut h = Headers::default();
-        let known = if self.verify { packet.known } else { RxChecksum::GOOD };
+        let mut known = packet.known;
+        if !self.verify {
+            (known.ip_good, known.l4_good) = (true, true);
+        }
         let bytes = buffer.bytes().get(packet.at..).unwrap_or_default();
         match packet::read(bytes, packet.link, known, &mut h) {
             Ok(Class::Whole) if h.key.protocol == Protocol::TCP => {}

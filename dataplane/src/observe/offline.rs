@@ -88,10 +88,12 @@ impl Offline {
         }
         let reason = match start(link, bytes) {
             Ok((at, vlan)) => {
-                let packet = Packet { at, link: u32::from(vlan) << 16, known: RxChecksum::default() };
+                // A file may hold packets of this machine's own, from its own addresses.
+                let known = RxChecksum { any_address: true, ..RxChecksum::default() };
+                let packet = Packet { at: 0, link: u32::from(vlan) << 16, known };
                 let level = self.level;
                 let admit = |_: &_| Some((0, level));
-                let buffer = bytes.to_vec();
+                let buffer = bytes[at..].to_vec();
                 let (result, _) = self.follower.packet(self.now, packet, buffer, admit, &mut self.teller);
                 match result {
                     Ok(()) => {

@@ -191,7 +191,8 @@ impl Messages<'_> {
 impl Told {
     /// Tells a piece of the body; what finds no room is counted.
     fn piece(&mut self, recorder: &mut Recorder, flow: &Flow, time: u64, part: Part, bytes: &[u8]) {
-        if self.lost || !recorder.piece(flow, time, part, bytes) {
+        // What is behind a piece that was lost would move to its place.
+        if self.lost || self.body_lost > 0 || !recorder.piece(flow, time, part, bytes) {
             self.body_lost += bytes.len() as u64;
             recorder.lost_body(bytes.len() as u64);
         }

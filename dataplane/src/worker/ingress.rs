@@ -317,7 +317,11 @@ impl Worker {
 #[inline]
 pub(crate) fn verified(mbuf: &Mbuf) -> RxChecksum {
     let good = |sum| matches!(sum, NicChecksum::Good | NicChecksum::None);
-    RxChecksum { ip_good: mbuf.rx_ip_checksum() == NicChecksum::Good, l4_good: good(mbuf.rx_l4_checksum()) }
+    RxChecksum {
+        ip_good: mbuf.rx_ip_checksum() == NicChecksum::Good,
+        l4_good: good(mbuf.rx_l4_checksum()),
+        ..RxChecksum::default()
+    }
 }
 
 /// Whether an IP packet is a neighbour discovery message (types 133 to 137 right behind the IPv6 header). They go

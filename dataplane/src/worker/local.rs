@@ -224,7 +224,7 @@ impl Worker {
     /// A datagram put together from `fragments` frames: what becomes of it is counted for each of them.
     fn reassembled(&mut self, packet: &mut [u8], frame: &Frame, link: u32, fragments: u64) {
         // The IP header was made here; the transport checksum is still the sender's.
-        let known = RxChecksum { ip_good: true, l4_good: false };
+        let known = RxChecksum { ip_good: true, ..RxChecksum::default() };
         let outcome = match packet::parse(packet, link, known) {
             Ok(Parsed::Whole(h)) if matches!(h.key.protocol, Protocol::TCP | Protocol::UDP) => {
                 let hash = self.engine.prepare(&h.key);

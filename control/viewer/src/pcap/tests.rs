@@ -120,7 +120,10 @@ fn gaps_are_holes_in_the_sequence_numbers() {
     let packets = read(&file(&events, true));
     assert_eq!(stream(&packets, false), b"abc\0\0\0\0\0xyz");
     // Without a SYN in the events there is none in the file.
-    assert!(packets.iter().all(|packet| packet.flags == PSH | ACK));
+    assert!(packets.iter().all(|packet| packet.flags & SYN == 0));
+    // What is behind the gap is acknowledged, and the gap with it.
+    assert!(packets[2].from_client && packets[2].payload.is_empty());
+    assert_eq!((packets[2].flags, packets[2].ack), (ACK, FIRST[1] + 1 + 11));
 }
 
 #[test]

@@ -18,6 +18,9 @@ export interface Virtual {
   list: Lists;
 }
 
+/** How high the head of a list is, which stays in view, in pixels. */
+const HEAD = 26;
+
 export function useVirtual(count: number, size: number): Virtual {
   const [, redraw] = useReducer((n: number) => n + 1, 0);
   const scroller = useRef<HTMLDivElement>(null);
@@ -27,6 +30,8 @@ export function useVirtual(count: number, size: number): Virtual {
     getScrollElement: () => scroller.current,
     estimateSize: () => size,
     overscan: 12,
+    // The head is in front of the first row, so that rows are that much further down.
+    scrollPaddingEnd: HEAD,
     scrollToFn: elementScroll,
     observeElementRect,
     observeElementOffset,

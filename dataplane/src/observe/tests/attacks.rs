@@ -5,7 +5,7 @@ use super::settings;
 use crate::event::{Part, Records};
 
 /// A frame of a connection between 10.x.y.z and 10.99.0.1:80.
-fn frame(client: u32, up: bool, flags: u8, (seq, ack): (u32, u32), payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(client: u32, up: bool, flags: u8, (seq, ack): (u32, u32), payload: &[u8]) -> Vec<u8> {
     let mut p = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0];
     p.extend(((40 + payload.len()) as u16).to_be_bytes());
     p.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);

@@ -179,6 +179,16 @@ fn five_exchanges_in_one_connection() {
     assert_eq!(told.messages.iter().filter(|m| m.1 == 0).count(), 5);
 }
 
+#[test]
+fn a_machine_that_talks_to_itself_is_followed() {
+    let mut frame = attacks::frame(1, true, 0x18, (1, 1), b"GET / HTTP/1.1\r\n\r\n");
+    for at in [26, 30] {
+        frame[at..at + 4].copy_from_slice(&[127, 0, 0, 1]);
+    }
+    let (told, counters) = follow(&[(1, frame)]);
+    assert_eq!((told.messages.len(), counters.followed), (1, 1));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 

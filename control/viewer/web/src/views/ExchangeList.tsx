@@ -14,7 +14,7 @@ const COLUMNS = [
   ["method", "Method"],
   ["host", "Host"],
   ["path", "Path"],
-  ["status", "Status"],
+  ["status-cell", "Status"],
   ["sent", "Request"],
   ["got", "Response"],
   ["took", "Duration"],
@@ -102,13 +102,13 @@ export function ExchangeList() {
       aria-activedescendant={selected === null ? undefined : `row-${selected}`}
       tabIndex={0}
     >
-      <div class="head" role="row" aria-rowindex={1}>
-        {COLUMNS.map(([name, label]) => (
-          <div role="columnheader" class={name} key={name}>{label}</div>
-        ))}
-      </div>
       {total === 0 && <Empty />}
       <div class="scroller" ref={scroller} role="rowgroup">
+        <div class="head" role="row" aria-rowindex={1}>
+          {COLUMNS.map(([name, label]) => (
+            <div role="columnheader" class={name} key={name}>{label}</div>
+          ))}
+        </div>
         <div class="all" style={{ height: `${height}px` }}>
           {items.map((item) => {
             const row = list[total - 1 - item.index];

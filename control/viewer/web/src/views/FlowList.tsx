@@ -75,17 +75,17 @@ export function FlowList() {
   }, [last]);
   return (
     <section class="list flows" role="grid" aria-label="Flows" aria-rowcount={flows.length + 1} tabIndex={0}>
-      <div class="head" role="row" aria-rowindex={1}>
-        {COLUMNS.map(([name, label]) => (
-          <div role="columnheader" class={name} key={name}>{label}</div>
-        ))}
-      </div>
       {flows.length === 0 && (
         <div class="empty">
           <p>{find ? "No flow has that in it." : "No flows so far."}</p>
         </div>
       )}
       <div class="scroller" ref={scroller} role="rowgroup">
+        <div class="head" role="row" aria-rowindex={1}>
+          {COLUMNS.map(([name, label]) => (
+            <div role="columnheader" class={name} key={name}>{label}</div>
+          ))}
+        </div>
         <div class="all" style={{ height: `${height}px` }}>
           {items.map((item) => {
             const flow = flows[item.index];

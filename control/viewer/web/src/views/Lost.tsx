@@ -21,7 +21,7 @@ export function Lost() {
   return (
     <div class="lost" ref={box} onKeyDown={(event) => event.key === "Escape" && setOpen(false)}>
       <button type="button" aria-expanded={open} aria-haspopup="dialog" onClick={() => setOpen(!open)}>
-        {total > 0 ? `${count(total)} events dropped` : `${count(refused)} messages refused`}
+        {total > 0 ? `${count(total)} ${total === 1 ? "event" : "events"} dropped` : `${count(refused)} messages refused`}
       </button>
       {open && <Explanation refused={refused} />}
     </div>

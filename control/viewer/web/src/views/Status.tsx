@@ -37,7 +37,7 @@ export function Status() {
       {view.value === "exchanges" && <span>{count(rows.list.length)} listed</span>}
       {now && now.gaps > 0 && (
         <span class="gaps">
-          {count(now.gaps)} gaps, {bytes(now.missing_bytes)} missing
+          {count(now.gaps)} {now.gaps === 1 ? "gap" : "gaps"}, {bytes(now.missing_bytes)} missing
         </span>
       )}
       {store && (

@@ -50,29 +50,40 @@ function Evicted({ flow }: { flow: Flow }) {
   );
 }
 
+/** What is shown, and whether it was asked for with credentials. */
+interface Shown extends Stream {
+  revealed: boolean;
+}
+
 export function StreamView({ id }: { id: number }) {
-  const [stream, setStream] = useState<Stream | null>(null);
+  const [stream, setStream] = useState<Shown | null>(null);
   const [problem, setProblem] = useState("");
   const [look, setLook] = useState<Look>("text");
-  const shown = reveal.value;
-  const load = (from: number, before: Piece[], signal?: AbortSignal) =>
-    get<Stream>(`/api/flows/${id}/stream`, { from, bytes: PAGE, reveal: shown }, signal).then(
-      (page) => setStream({ ...page, pieces: before.concat(page.pieces) }),
+  const revealed = reveal.value;
+  const load = (from: number, signal?: AbortSignal) =>
+    get<Stream>(`/api/flows/${id}/stream`, { from, bytes: PAGE, reveal: revealed }, signal).then(
+      (page) =>
+        setStream((old) => {
+          if (from === 0) return { ...page, revealed };
+          // Only what follows is added, and nothing revealed to what is masked, or the other way round.
+          if (old?.next !== from || old.revealed !== revealed) return old;
+          return { ...page, revealed, pieces: old.pieces.concat(page.pieces) };
+        }),
       (error: Error) => !signal?.aborted && setProblem(error instanceof Problem ? error.message : "The viewer does not answer."),
     );
   useEffect(() => {
     const ended = new AbortController();
-    void load(0, [], ended.signal);
+    void load(0, ended.signal);
     return () => ended.abort();
-  }, [id, shown]);
+  }, [id, revealed]);
   // As long as the connection is open and all of it is shown, more may come.
   const second = state.value?.second;
   useEffect(() => {
-    if (!stream || stream.more || stream.flow.close) return;
+    if (!stream || stream.more || stream.flow.close || stream.revealed !== revealed) return;
     const ended = new AbortController();
-    void load(stream.next, stream.pieces, ended.signal);
+    void load(stream.next, ended.signal);
     return () => ended.abort();
-  }, [second]);
+  }, [second, revealed]);
   if (problem) return <p class="problem" role="alert">{problem}</p>;
   if (!stream) return <p class="empty">…</p>;
   return (
@@ -81,7 +92,7 @@ export function StreamView({ id }: { id: number }) {
         <Tabs label="How to show the stream" chosen={look} choose={setLook} tabs={[{ name: "text", label: "Text" }, { name: "hex", label: "Hex" }]} />
         <span class="legend"><i class="client" /> client <i class="server" /> server</span>
         <span class="grow" />
-        <a class="button" href={path(`/api/flows/${id}/pcap`, { reveal: shown })} download>Save pcap</a>
+        <a class="button" href={path(`/api/flows/${id}/pcap`, { reveal: revealed })} download>Save pcap</a>
       </div>
       <Evicted flow={stream.flow} />
       {stream.pieces.length === 0 && (
@@ -91,7 +102,7 @@ export function StreamView({ id }: { id: number }) {
       )}
       {stream.pieces.map((piece) => <Part key={piece.n} piece={piece} look={look} />)}
       {stream.more && (
-        <button type="button" class="more" onClick={() => void load(stream.next, stream.pieces)}>
+        <button type="button" class="more" onClick={() => void load(stream.next)}>
           Show more
         </button>
       )}

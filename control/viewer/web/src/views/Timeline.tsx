@@ -3,7 +3,7 @@
 import { effect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
-import { bytes, count } from "../format";
+import { bytes, count, time } from "../format";
 import { samples, SECONDS, state } from "../model";
 import { themeTurn } from "./Theme";
 
@@ -29,6 +29,17 @@ function data(): uPlot.AlignedData {
   return [at, ...lines];
 }
 
+/** Steps of the axis of bytes: powers of two. */
+const STEPS = Array.from({ length: 34 }, (_, n) => 2 ** (n + 8));
+
+function brief(number: number): string {
+  return bytes(number).replace(/\.0+ /, " ");
+}
+
+function clock(second: number): string {
+  return time(second * 1000).slice(0, 8);
+}
+
 function options(width: number): uPlot.Options {
   const axis = { stroke: colour("dim"), font: "11px system-ui", ticks: { show: false } };
   const grid = { stroke: colour("line"), width: 1 };
@@ -46,9 +57,9 @@ function options(width: number): uPlot.Options {
       bytes: { range: (_, __, most) => [0, Math.max(1024, most * 1.15)] },
     },
     axes: [
-      { ...axis, grid: { show: false }, size: 18, gap: 2, space: 90 },
+      { ...axis, grid: { show: false }, size: 18, gap: 2, space: 110, values: (_, all) => all.map(clock) },
       { ...axis, grid, scale: "rate", size: 48, gap: 6, space: 26, values: (_, all) => all.map((one) => (Number.isInteger(one) ? count(one) : "")) },
-      { ...axis, grid: { show: false }, scale: "bytes", side: 1, size: 66, gap: 6, space: 26, values: (_, all) => all.map((one) => bytes(one)) },
+      { ...axis, grid: { show: false }, scale: "bytes", side: 1, size: 66, gap: 6, space: 26, incrs: STEPS, values: (_, all) => all.map(brief) },
     ],
     series: [
       {},
