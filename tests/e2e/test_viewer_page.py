@@ -25,6 +25,7 @@ HOST = [("Host", "shop.example")]
 
 class PageCase(unittest.TestCase):
     options = []
+    endpoint = None
 
     @classmethod
     def setUpClass(cls):
@@ -34,7 +35,7 @@ class PageCase(unittest.TestCase):
         cls.addClassCleanup(cls.browser.quit)
 
     def setUp(self):
-        self.viewer = Viewer(*self.options)
+        self.viewer = Viewer(*self.options, endpoint=self.endpoint)
         self.addCleanup(self.viewer.kill)
         self.worker = events.Worker(self.viewer.socket)
         self.browser.open("about:blank")
@@ -274,6 +275,7 @@ class Many(PageCase):
 @unittest.skipUnless(os.environ.get("MR_E2E_PICTURES"), "only makes pictures: set MR_E2E_PICTURES")
 class Pictures(PageCase):
     SECONDS = 75
+    endpoint = "tcp://127.0.0.1:5556"
 
     def picture(self, name):
         from PIL import Image  # python3-pil
@@ -311,13 +313,16 @@ class Pictures(PageCase):
         self.worker.lose(37)
         shop.exchange()
         self.find("button", "37 events dropped")
-        self.find("note", text="gap").location_once_scrolled_into_view
+        gap = self.find("note", text="gap")
+        self.browser.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", gap)
         self.browser.dark(True)
         time.sleep(0.5)
         self.picture("stream")
         self.browser.dark(False)
         self.find("tab", "Flows").click()
-        self.find("row", text="fin").click()
+        self.find("searchbox", "Find flows").send_keys("198.51.100")
+        time.sleep(2)
+        self.rows("Flows")[4].click()
         self.find("tab", "Facts").click()
         time.sleep(1)
         self.picture("flows")

@@ -57,9 +57,9 @@ function options(width: number): uPlot.Options {
       bytes: { range: (_, __, most) => [0, Math.max(1024, most * 1.15)] },
     },
     axes: [
-      { ...axis, grid: { show: false }, size: 18, gap: 2, space: 110, values: (_, all) => all.map(clock) },
-      { ...axis, grid, scale: "rate", size: 48, gap: 6, space: 26, values: (_, all) => all.map((one) => (Number.isInteger(one) ? count(one) : "")) },
-      { ...axis, grid: { show: false }, scale: "bytes", side: 1, size: 66, gap: 6, space: 26, incrs: STEPS, values: (_, all) => all.map(brief) },
+      { ...axis, grid: { show: false }, size: 18, gap: 2, space: 110, values: (plot, all) => all.map((one) => (plot.valToPos(one, "x") < plot.over.clientWidth - 24 ? clock(one) : "")) },
+      { ...axis, grid, scale: "rate", size: 48, gap: 6, space: 20, values: (_, all) => all.map((one) => (Number.isInteger(one) ? count(one) : "")) },
+      { ...axis, grid: { show: false }, scale: "bytes", side: 1, size: 66, gap: 6, space: 20, incrs: STEPS, values: (_, all) => all.map(brief) },
     ],
     series: [
       {},
