@@ -13,10 +13,10 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
-# Which elements have a role without saying so.
+# Which elements have a role without saying so (a field for a password is taken for a text box here).
 NATIVE = {
     "button": "button:not([role])", "link": "a[href]", "searchbox": "input[type=search]", "table": "table",
-    "complementary": "aside", "contentinfo": "footer", "dialog": "dialog", "checkbox": "input[type=checkbox]",
+    "complementary": "aside", "contentinfo": "footer", "textbox": "input[type=password]", "dialog": "dialog", "checkbox": "input[type=checkbox]",
 }
 
 
@@ -24,7 +24,7 @@ class Browser:
     """One window."""
 
     def __init__(self, downloads, size=(1400, 900), dark=False):
-        # Snap-like confinement would want a home; every run gets a profile that goes away with it.
+        # Every run has a profile of its own, which goes away with it.
         self.profile = tempfile.mkdtemp(prefix="profile-", dir=downloads)
         options = webdriver.ChromeOptions()
         options.binary_location = shutil.which("chromium") or "/usr/bin/chromium"

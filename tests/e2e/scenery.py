@@ -42,6 +42,12 @@ PAGES = ["/", "/catalogue", "/catalogue?page=2", "/about", "/static/app.css", "/
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 
 
+STEPS = [
+    "Open the gate slowly.", "Let the wheel come up to speed.", "Listen to the bearings: they should not sing.",
+    "Engage the stones.", "Feed the hopper, a little at a time.", "Touch the flour. If it is warm, feed more.",
+]
+
+
 class Shop:
     def __init__(self, worker, seed=7):
         self.worker = worker
@@ -56,12 +62,12 @@ class Shop:
 
     def flow(self):
         pick = self.random
-        if len(self.flows) < 9 or pick.random() < 0.05:
+        if len(self.flows) < 9 or pick.random() < 0.02:
             client = pick.choice(["192.0.2.17", "192.0.2.44", "192.0.2.130", "2001:db8::1f"])
             server = "2001:db8:80::8" if ":" in client else pick.choice(["198.51.100.8", "198.51.100.9"])
             self.flows.append(Flow(self.worker, client, server=server, service=pick.choice(["shop", "api"])).open())
         flow = pick.choice(self.flows)
-        if flow.exchange > 40:
+        if flow.exchange > 8 + flow.keys["client"]["port"] % 9:
             self.flows.remove(flow)
             flow.close(pick.choice(["fin", "fin", "fin", "reset"]))
             return self.flow()
@@ -112,7 +118,7 @@ class Shop:
         """A download of which the mirror lost a part."""
         flow = Flow(self.worker, "192.0.2.44", service="shop").open()
         flow.request("GET", "/downloads/manual.txt", self.headers("shop.example"), data=True)
-        text = "".join(f"{n:4}  Open the gate slowly. Let the wheel come up to speed.\n" for n in range(60)).encode()
+        text = "".join(f"{n:4}  {STEPS[n % len(STEPS)]}\n" for n in range(60)).encode()
         head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(text) + 1448}\r\n\r\n".encode()
         flow.data("server", head + text[:900])
         flow.gap("server", 1448)

@@ -22,10 +22,10 @@ class Viewer:
 
     numbers = itertools.count(1)
 
-    def __init__(self, *options, listen="127.0.0.1:0", connect=True):
+    def __init__(self, *options, listen="127.0.0.1:0", connect=True, endpoint=None):
         directory = run_dir()
         name = f"viewer-{next(Viewer.numbers)}"
-        self.endpoint = f"ipc://{directory}/{name}.ipc"
+        self.endpoint = endpoint or f"ipc://{directory}/{name}.ipc"
         self.log = directory / f"{name}.log"
         self.socket = events.push(self.endpoint) if connect else None
         where = ["--connect", self.endpoint] if connect else []

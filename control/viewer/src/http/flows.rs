@@ -3,11 +3,12 @@
 //! Invariant: credentials in streams are masked unless they are to be revealed, also where an answer begins in the
 //! middle; an answer has a bound.
 
+use std::collections::VecDeque;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::StatusCode;
 use serde::Serialize;
-use std::collections::VecDeque;
 
 use super::Server;
 use super::answer::{Answer, Payload, Problem, file, json};
@@ -16,10 +17,13 @@ use super::view::{FlowRow, milliseconds};
 use crate::event::Direction;
 use crate::mask::Lines;
 use crate::pcap::Capture;
+use crate::shared::Shared;
 use crate::store::{Flow, Piece, PieceKind};
 
 /// The most lines in one answer.
 const MOST_ROWS: usize = 2000;
+/// Flows looked at while the store is locked.
+const PAGE: usize = 256;
 /// The most pieces of a stream in one answer.
 const MOST_PIECES: usize = 4000;
 /// The most bytes of a stream in one answer, the last piece not counted.
@@ -31,16 +35,35 @@ struct Page {
     next: Option<u64>,
 }
 
-pub(super) fn list(server: &Server, query: &Query) -> Result<Answer, Problem> {
+pub(super) async fn list(server: &Server, query: &Query) -> Result<Answer, Problem> {
     let before = query.number("before", u64::MAX)?;
     let limit = query.limit("limit", 200, MOST_ROWS)?;
     let find = query.text("find").to_lowercase();
-    let store = server.shared.store();
-    let rows = store.flows(before).map(FlowRow::of).filter(|row| row.contains(&find)).take(limit);
-    let rows: Vec<_> = rows.collect();
-    drop(store);
-    let next = rows.last().filter(|_| rows.len() == limit).map(FlowRow::id);
-    Ok(json(StatusCode::OK, &Page { rows, next }))
+    let page = server.work(move |shared| search(shared, &find, before, limit)).await?;
+    Ok(json(StatusCode::OK, &page))
+}
+
+fn search(shared: &Shared, find: &str, mut before: u64, limit: usize) -> Page {
+    let mut rows = Vec::new();
+    loop {
+        let page: Vec<_> = shared.store().flows(before).take(PAGE).map(FlowRow::of).collect();
+        let Some(last) = page.last() else { return Page { rows, next: None } };
+        before = last.id();
+        for row in page {
+            let id = row.id();
+            if row.contains(find) {
+                rows.push(row);
+            }
+            if rows.len() >= limit {
+                return Page { rows, next: Some(id) };
+            }
+        }
+    }
+}
+
+/// `/api/flows/ID`
+pub(super) fn one(server: &Server, id: &str) -> Result<Answer, Problem> {
+    Ok(json(StatusCode::OK, &look(server, id, FlowRow::of)?))
 }
 
 /// What of a stream is shown.

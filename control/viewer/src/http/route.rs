@@ -90,7 +90,8 @@ async fn route(server: &Arc<Server>, path: &str, query: &Query) -> Result<Answer
         ["api", "exchanges", id, side @ ("request" | "response"), "body"] => {
             body::get(server, id, side, query).await
         }
-        ["api", "flows"] => flows::list(server, query),
+        ["api", "flows"] => flows::list(server, query).await,
+        ["api", "flows", id] => flows::one(server, id),
         ["api", "flows", id, "stream"] => flows::stream(server, id, query).await,
         ["api", "flows", id, "pcap"] => flows::capture(server, id, query),
         _ => Err(Problem::new(StatusCode::NOT_FOUND, "there is nothing here")),

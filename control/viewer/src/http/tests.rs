@@ -104,6 +104,27 @@ fn lists_are_paged_and_filtered() {
 }
 
 #[test]
+fn flows_are_listed_found_and_paged() {
+    let server = start(None, 16);
+    for number in 0..600_u64 {
+        let service = if number == 7 { "Odd" } else { "web" };
+        let more = json!({"midstream": false, "service": service});
+        server.insert("flow.open", &meta(number + 1, &format!("f{number}"), more), b"");
+    }
+    let ids = |page: &Value| -> Vec<u64> {
+        page["rows"].as_array().unwrap().iter().map(|row| row["id"].as_u64().unwrap()).collect()
+    };
+    let page = server.get("/api/flows?limit=2").json();
+    assert_eq!((ids(&page), &page["next"]), (vec![600, 599], &json!(599)));
+    assert_eq!(ids(&server.get("/api/flows?limit=2&before=599").json()), [598, 597]);
+    // It is far behind, and found all the same.
+    let page = server.get("/api/flows?find=odd").json();
+    assert_eq!((ids(&page), page["next"].is_null()), (vec![8], true));
+    assert_eq!(server.get("/api/flows/8").json()["name"], "f7");
+    assert_eq!(server.get("/api/flows/601").status, 404);
+}
+
+#[test]
 fn credentials_are_masked_unless_revealed() {
     let server = start(None, 16);
     server.exchange(0, 200);

@@ -24,6 +24,9 @@ pub(crate) use rates::{Rates, Sample};
 /// What an event costs besides its meta and its payload, in bytes: about what the tables hold for it.
 const OVERHEAD: usize = 400;
 
+/// What a header costs besides its bytes: two strings of their own.
+const HEADER_OVERHEAD: usize = 96;
+
 /// How much is kept.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
@@ -111,6 +114,10 @@ impl Store {
         let Event { topic, common, body, meta_bytes } = event;
         self.totals.received[topic] += 1;
         self.losses.seen(&common);
+        let headers = match &body {
+            Body::Request(http, _) | Body::Response(http, _) => http.headers.len() + http.trailers.len(),
+            _ => 0,
+        };
         let payload = match &body {
             Body::Data(_, bytes) | Body::Request(_, bytes) | Body::Response(_, bytes) => bytes.len(),
             Body::Open(_) | Body::Gap(_) | Body::Close(_) => 0,
@@ -151,7 +158,7 @@ impl Store {
                 self.response(id, message, second)
             }
         };
-        let cost = OVERHEAD + meta_bytes + payload;
+        let cost = OVERHEAD + HEADER_OVERHEAD * headers + meta_bytes + payload;
         self.bytes += cost;
         self.entries.push_back(Entry { flow: id, what, cost });
         while self.entries.len() > self.bounds.events || self.bytes > self.bounds.bytes {

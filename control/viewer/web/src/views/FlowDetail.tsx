@@ -1,7 +1,7 @@
 // One connection: what is known of it, and its streams.
 
 import { useEffect, useState } from "preact/hooks";
-import { type Flow, get, type Sent, type Stream } from "../api";
+import { type Flow, get, type Sent } from "../api";
 import { bytes, count, duration, instant } from "../format";
 import { follow } from "../live";
 import { selection, state, view } from "../model";
@@ -68,7 +68,7 @@ export function FlowDetail({ id }: { id: number }) {
   useEffect(() => {
     if (flow?.close) return;
     const ended = new AbortController();
-    get<Stream>(`/api/flows/${id}/stream`, { bytes: 1 }, ended.signal).then((found) => setFlow(found.flow), (error: Error) => !ended.signal.aborted && setProblem(error.message));
+    get<Flow>(`/api/flows/${id}`, {}, ended.signal).then(setFlow, (error: Error) => !ended.signal.aborted && setProblem(error.message));
     return () => ended.abort();
   }, [id, second]);
   const exchanges = () => {

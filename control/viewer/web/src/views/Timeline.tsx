@@ -36,6 +36,12 @@ function brief(number: number): string {
   return bytes(number).replace(/\.0+ /, " ");
 }
 
+/** Whether a label there would run into the axis to the right. */
+function atEdge(plot: uPlot, second: number): boolean {
+  const { min, max } = plot.scales.x ?? {};
+  return min != null && max != null && (max - second) / (max - min) < 0.03;
+}
+
 function clock(second: number): string {
   return time(second * 1000).slice(0, 8);
 }
@@ -57,9 +63,9 @@ function options(width: number): uPlot.Options {
       bytes: { range: (_, __, most) => [0, Math.max(1024, most * 1.15)] },
     },
     axes: [
-      { ...axis, grid: { show: false }, size: 18, gap: 2, space: 110, values: (_, all) => all.map(clock) },
-      { ...axis, grid, scale: "rate", size: 48, gap: 6, space: 26, values: (_, all) => all.map((one) => (Number.isInteger(one) ? count(one) : "")) },
-      { ...axis, grid: { show: false }, scale: "bytes", side: 1, size: 66, gap: 6, space: 26, incrs: STEPS, values: (_, all) => all.map(brief) },
+      { ...axis, grid: { show: false }, size: 18, gap: 2, space: 110, values: (plot, all) => all.map((one) => (atEdge(plot, one) ? "" : clock(one))) },
+      { ...axis, grid, scale: "rate", size: 48, gap: 6, space: 20, values: (_, all) => all.map((one) => (Number.isInteger(one) ? count(one) : "")) },
+      { ...axis, grid: { show: false }, scale: "bytes", side: 1, size: 66, gap: 6, space: 20, incrs: STEPS, values: (_, all) => all.map(brief) },
     ],
     series: [
       {},
