@@ -1,6 +1,7 @@
 """From the wire to the page: nginx and curl talk, a mirror sees it, Millrace follows, the viewer shows it in a browser."""
 
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from rig import eventually
 from selenium.common.exceptions import StaleElementReferenceException
 from viewing import Viewer
 
-LARGE = b"0123456789abcdef" * 64 * 1024
+SECOND = b"0123456789abcdef" * 256
 
 
 class Shown(MirrorCase):
@@ -78,25 +79,28 @@ class Shown(MirrorCase):
         self.assertEqual(self.browser.all("button", "dropped"), [], "nothing was dropped")
 
     def test_2_what_the_mirror_lacked_is_a_gap(self):
-        body_file(self.nginx, "large", LARGE)
-        command = ["ip", "netns", "exec", self.hub.client.name, "curl", "-sS", "--limit-rate", "400k", "-o", "/dev/null"]
-        slow = subprocess.Popen([*command, f"http://{SERVER}/files/large"])
+        body_file(self.nginx, "second", SECOND)
+        # Three requests of one connection, half a second apart. Of the second the mirror gets nothing.
+        command = ["ip", "netns", "exec", self.hub.client.name, "curl", "-sS", "--rate", "120/m"]
+        for uri in ("/first", "/files/second", "/third"):
+            command += ["-o", "/dev/null", f"http://{SERVER}{uri}"]
+        client = subprocess.Popen(command)
         try:
-            time.sleep(0.8)
-            # Frames that the mirror does not get, while the conversation goes on.
+            time.sleep(0.25)
             self.hub.mill.ip("link", "set", "to-mill", "down")
-            time.sleep(0.8)
+            time.sleep(0.5)
             self.hub.mill.ip("link", "set", "to-mill", "up")
         finally:
-            self.assertEqual(slow.wait(30), 0)
-        eventually(lambda: self.appliance.metric("millrace_monitor_gaps_total", cause="acked") > 0, "a gap")
-        self.find("row", text="/files/large").click()
+            self.assertEqual(client.wait(30), 0)
+        eventually(lambda: self.appliance.metric("millrace_monitor_gaps_total", cause="acked") == 2, "both gaps")
+        self.find("row", text="/first").click()
         self.find("tab", "Stream").click()
-        gap = self.find("note", text="bytes missing", within=self.find("log"))
-        self.assertIn("server", gap.text)
-        missing = self.appliance.metric("millrace_monitor_gap_bytes_total")
-        self.assertGreater(missing, 10_000)
-        self.assertIn(f"{int(missing):,}", gap.text)
+        gaps = [gap.text for gap in self.browser.all("note", text="bytes missing", within=self.find("log"))]
+        missing = int(self.appliance.metric("millrace_monitor_gap_bytes_total"))
+        self.assertGreater(missing, len(SECOND))
+        shown = [int(re.search(r"([\d,]+) bytes missing", gap)[1].replace(",", "")) for gap in gaps]
+        self.assertEqual((len(gaps), sum(shown)), (2, missing), gaps)
+        self.assertIn("/third", self.find("log").text, "what came behind is there")
 
     def test_3_an_overload_is_told(self):
         many = [word for n in range(300) for word in (f"@/{n}", "-o", "/dev/null")]

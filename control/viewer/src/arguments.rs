@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 /// Where the daemon binds its PUSH socket unless it is told otherwise.
-pub(crate) const DEFAULT_ENDPOINT: &str = "ipc:///run/millrace/events";
+pub(crate) const DEFAULT_ENDPOINT: &str = "ipc:///run/millrace/events.sock";
 const MIB: u64 = 1 << 20;
 
 /// Shows the events that Millrace pushes over ZeroMQ in a browser.
@@ -17,7 +17,7 @@ const MIB: u64 = 1 << 20;
 #[derive(Debug, Parser)]
 #[command(name = "millrace-viewer", version)]
 pub(crate) struct Arguments {
-    /// Connect to this ZeroMQ endpoint; several may be given [default: ipc:///run/millrace/events].
+    /// Connect to this ZeroMQ endpoint; several may be given [default: ipc:///run/millrace/events.sock].
     #[arg(long, value_name = "ENDPOINT", value_parser = endpoint)]
     pub(crate) connect: Vec<String>,
     /// Bind this ZeroMQ endpoint for daemons that connect; several may be given.
