@@ -148,7 +148,7 @@ struct Stream {
 
 impl Told {
     fn take(&mut self, records: &mut Records) {
-        while let Some((record, payload)) = records.next() {
+        while let Some((record, payload)) = records.take() {
             if record.part.completes().is_some() {
                 self.sequence += 1;
                 assert_eq!(record.sequence, self.sequence);

@@ -145,7 +145,7 @@ impl Work {
         let workers = self.records.iter_mut().zip(&mut self.dropped).zip(&counters.workers);
         for (worker, ((records, dropped), tally)) in (0..).zip(workers) {
             for _ in 0..RECORDS_A_TURN {
-                let Some((record, payload)) = records.next() else { break };
+                let Some((record, payload)) = records.take() else { break };
                 taken += 1;
                 if let Some(event) = self.assembler.take(worker, &record, payload) {
                     hand_over(event, &self.sockets, &mut self.meta, dropped, tally);

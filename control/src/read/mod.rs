@@ -176,7 +176,7 @@ impl Reading<'_> {
     }
 
     fn drain(&mut self) -> io::Result<()> {
-        while let Some((record, payload)) = self.records.next() {
+        while let Some((record, payload)) = self.records.take() {
             if let Some(event) = self.assembler.take(0, &record, payload) {
                 self.output.event(event)?;
             }

@@ -5,6 +5,7 @@
 use super::traffic::Traffic;
 use dataplane::observe::{FollowLimits, HttpLimits, Level, ObserveSettings, Offline};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -269,9 +270,9 @@ fn per_stream(bursts: Bursts<'_>) -> Ran {
             for &at in &burst.packets {
                 let mut map = map.lock().map_err(|_| "a thread failed")?;
                 let stream = traffic.streams[at as usize];
-                if !map.contains_key(&stream) {
+                if let Entry::Vacant(place) = map.entry(stream) {
                     let (sender, receiver) = sync_channel::<Burst>(WAITING);
-                    map.insert(stream, sender);
+                    place.insert(sender);
                     let work = move || {
                         let mut follower = follower(4);
                         let mut found = Found::default();

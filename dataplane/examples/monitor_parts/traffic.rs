@@ -55,8 +55,7 @@ pub(crate) fn generate(count: usize, packets: usize) -> Traffic {
     for _ in 0..exchanges {
         // One packet of each connection in turn, so that no two behind each other belong together.
         for step in 0..=RESPONSE {
-            for stream in 0..count {
-                let (client, server) = &mut numbers[stream];
+            for (stream, (client, server)) in numbers.iter_mut().enumerate() {
                 match step {
                     0 => {
                         traffic.push(stream, true, 0x18, (*client, *server), &request);
@@ -71,8 +70,7 @@ pub(crate) fn generate(count: usize, packets: usize) -> Traffic {
             }
         }
     }
-    for stream in 0..count {
-        let (client, server) = numbers[stream];
+    for (stream, (client, server)) in numbers.into_iter().enumerate() {
         traffic.push(stream, false, 0x11, (server, client), &[]);
         traffic.push(stream, true, 0x11, (client, server + 1), &[]);
         traffic.push(stream, false, 0x10, (server + 1, client + 1), &[]);

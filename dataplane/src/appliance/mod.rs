@@ -155,9 +155,8 @@ impl Dataplane {
                 mailbox: Arc::new(Mailbox::default()),
             })
             .collect();
-        let mut records = Vec::new();
-        let kits =
-            wiring::wire(&eal, &settings, &mut opened, &pools, &workers, &neighbours, clock, &mut records)?;
+        let (kits, records) =
+            wiring::wire(&eal, &settings, &mut opened, &pools, &workers, &neighbours, clock)?;
         let dataplane = Self {
             threads: Vec::new(),
             workers,

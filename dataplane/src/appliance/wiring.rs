@@ -43,7 +43,7 @@ pub(crate) struct Kit {
     recorder: Option<Recorder>,
 }
 
-/// Deals everything out.
+/// Deals everything out; the records are the other ends of what the workers tell by.
 pub(crate) fn wire(
     eal: &Eal,
     settings: &Arc<Settings>,
@@ -52,8 +52,7 @@ pub(crate) fn wire(
     handles: &[WorkerHandle],
     neighbours: &Arc<NeighbourTable>,
     clock: Clock,
-    records: &mut Vec<Records>,
-) -> Result<Vec<Kit>, StartError> {
+) -> Result<(Vec<Kit>, Vec<Records>), StartError> {
     let workers = settings.cpus.len();
     let toeplitz = Toeplitz::new(&SYMMETRIC_KEY)
         .map_err(|why| StartError::new("software RSS", why.to_string(), "report this as a defect"))?;
@@ -61,7 +60,7 @@ pub(crate) fn wire(
     let mut rings = rings(eal, settings, ports, workers)?;
     let mut exits = exits(eal, settings, ports, workers, &mut rings)?;
     let sides: Vec<Side> = ports.iter().map(|port| port.side.clone()).collect();
-    let mut kits = Vec::new();
+    let (mut kits, mut records) = (Vec::new(), Vec::new());
     for (index, handle) in handles.iter().enumerate() {
         let queues = ports
             .iter_mut()
@@ -87,7 +86,7 @@ pub(crate) fn wire(
             recorder,
         });
     }
-    Ok(kits)
+    Ok((kits, records))
 }
 
 /// The rings by which packets reach the worker that owns their flow.

@@ -333,7 +333,7 @@ pub(super) mod tests {
             body_missing: n.wrapping_mul(13),
             complete: flag,
             resync: !flag,
-            upgrade: n % 3 == 0,
+            upgrade: n.is_multiple_of(3),
             request: flag.then_some((n, n.wrapping_add(1))),
         };
         let mut at = n;

@@ -178,7 +178,7 @@ impl Recorder {
 
 impl Records {
     /// The next record and its payload, if there is one.
-    pub fn next(&mut self) -> Option<(Record, &[u8])> {
+    pub fn take(&mut self) -> Option<(Record, &[u8])> {
         loop {
             let mut length = [0; LENGTH];
             let peeked = self.ring.read_chunk(LENGTH).ok()?;
@@ -219,9 +219,9 @@ mod tests {
             let payload: Vec<u8> = (0..n % 700).map(|byte| byte as u8).collect();
             let (first, second) = payload.split_at(payload.len() / 2);
             assert!(recorder.put(&put, &[first, second], 0));
-            let (got, rest) = records.next().expect("what was put");
+            let (got, rest) = records.take().expect("what was put");
             assert_eq!((got, rest), (put, &payload[..]));
-            assert!(records.next().is_none());
+            assert!(records.take().is_none());
         }
         assert!(!records.is_over());
         drop(recorder);
@@ -246,13 +246,13 @@ mod tests {
         assert!((5..10).contains(&dropped), "{dropped}");
         assert_eq!(counters.dropped[Topic::HttpRequest as usize], 1);
         let mut sequences = Vec::new();
-        while let Some((record, payload)) = records.next() {
+        while let Some((record, payload)) = records.take() {
             assert_eq!((record.dropped, payload.len()), (0, 1000));
             sequences.push(record.sequence);
         }
         assert_eq!(sequences, (1..=10 - dropped).collect::<Vec<_>>());
         event(&mut recorder, 0);
-        let (record, _) = records.next().expect("room again");
+        let (record, _) = records.take().expect("room again");
         assert_eq!((record.sequence, record.dropped), (12, dropped + 1), "the hole shows, and is explained");
     }
 
@@ -267,7 +267,7 @@ mod tests {
         assert!(pieces > 20, "{pieces}");
         recorder.event(&flow, 6, end, &[]);
         assert_eq!(recorder.counters().dropped, [0; TOPICS]);
-        let parts = std::iter::from_fn(|| records.next().map(|(record, _)| record.part)).collect::<Vec<_>>();
+        let parts = std::iter::from_fn(|| records.take().map(|(record, _)| record.part)).collect::<Vec<_>>();
         assert_eq!((parts.len(), parts.last()), (pieces + 1, Some(&end)));
     }
 }

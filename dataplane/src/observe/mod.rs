@@ -1,6 +1,6 @@
 //! Observation: following connections, and telling what is seen in them as events.
 //!
-//! [`Follower`] follows packets passively; a `Teller` turns what is seen in a connection, however it is seen, into
+//! A `Follower` follows packets passively; a `Teller` turns what is seen in a connection, however it is seen, into
 //! records for the exporter. [`Offline`] is a follower without ports: for packets of a file.
 //!
 //! Invariant: nothing here is ever sent to anybody in a flow, and nothing waits: what finds no room is counted.

@@ -37,7 +37,7 @@ impl Attack {
     fn feed(&mut self, frame: &[u8]) {
         self.now += 1000;
         self.offline.packet(self.now, LinkType::Ethernet, frame);
-        while let Some((record, _)) = self.records.next() {
+        while let Some((record, _)) = self.records.take() {
             self.told.push(record.part);
         }
     }

@@ -26,7 +26,7 @@ struct Told {
 
 impl Told {
     fn take(&mut self, records: &mut Records) {
-        while let Some((record, payload)) = records.next() {
+        while let Some((record, payload)) = records.take() {
             let flow = record.flow.id;
             match record.part {
                 Part::Data { direction, offset } => {
