@@ -164,16 +164,18 @@ impl<T> Connection<T> {
                 self.streams[d].begin(seq, shared);
             }
             let Self { identity, kept, streams, .. } = self;
-            let mut tell = |told: Told<'_>| match told {
-                Told::Data(offset, bytes) => sink.data(now, identity, kept, from, offset, bytes),
-                Told::Gap(offset, length, cause) => {
-                    sink.gap(now, identity, kept, Gap { direction: from, offset, length, cause });
-                }
-            };
             let was = streams[d].is_finished();
             left = left.and_then(|buffer| {
                 let (range, fin) = ((segment.begin, segment.end.max(segment.begin)), segment.has(flags::FIN));
-                streams[d].segment(now, seq, range, fin, buffer, shared, &mut tell)
+                streams[d].segment(
+                    now,
+                    seq,
+                    range,
+                    fin,
+                    buffer,
+                    shared,
+                    &mut telling(now, identity, kept, from, sink),
+                )
             });
             if !was {
                 self.note_finished(now, from, sink);
@@ -221,13 +223,7 @@ impl<T> Connection<T> {
         self.syn[d] = true;
         let Self { identity, kept, streams, .. } = self;
         streams[d].begin(first, shared);
-        let mut tell = |told: Told<'_>| match told {
-            Told::Data(offset, bytes) => sink.data(now, identity, kept, from, offset, bytes),
-            Told::Gap(offset, length, cause) => {
-                sink.gap(now, identity, kept, Gap { direction: from, offset, length, cause });
-            }
-        };
-        streams[d].begun(now, shared, &mut tell);
+        streams[d].begun(now, shared, &mut telling(now, identity, kept, from, sink));
         self.note_finished(now, from, sink);
         if answers && !self.streams[from.other().index()].is_known() {
             // Its SYN was missed, but not its number.
@@ -266,13 +262,7 @@ impl<T> Connection<T> {
             }
         }
         let was = stream.is_finished();
-        let mut tell = |told: Told<'_>| match told {
-            Told::Data(offset, bytes) => sink.data(now, identity, kept, other, offset, bytes),
-            Told::Gap(offset, length, cause) => {
-                sink.gap(now, identity, kept, Gap { direction: other, offset, length, cause });
-            }
-        };
-        stream.acknowledge(now, segment.ack, shared, &mut tell);
+        stream.acknowledge(now, segment.ack, shared, &mut telling(now, identity, kept, other, sink));
         if !was {
             self.note_finished(now, other, sink);
         }
@@ -290,12 +280,7 @@ impl<T> Connection<T> {
             let Self { identity, kept, streams, .. } = self;
             let stream = &mut streams[direction.index()];
             let was = stream.is_finished();
-            holes |= stream.resolve(now, shared, &mut |told| match told {
-                Told::Data(offset, bytes) => sink.data(now, identity, kept, direction, offset, bytes),
-                Told::Gap(offset, length, cause) => {
-                    sink.gap(now, identity, kept, Gap { direction, offset, length, cause });
-                }
-            });
+            holes |= stream.resolve(now, shared, &mut telling(now, identity, kept, direction, sink));
             if !was {
                 self.note_finished(now, direction, sink);
             }
@@ -338,12 +323,7 @@ impl<T> Connection<T> {
             let Self { identity, kept, streams, .. } = self;
             let stream = &mut streams[direction.index()];
             let was = stream.is_finished();
-            stream.close(now, shared, &mut |told| match told {
-                Told::Data(offset, bytes) => sink.data(now, identity, kept, direction, offset, bytes),
-                Told::Gap(offset, length, cause) => {
-                    sink.gap(now, identity, kept, Gap { direction, offset, length, cause });
-                }
-            });
+            stream.close(now, shared, &mut telling(now, identity, kept, direction, sink));
             if !was {
                 self.note_finished(now, direction, sink);
             }
@@ -378,6 +358,22 @@ impl<T> Connection<T> {
             duration: self.last - self.first,
             handshake_rtt: self.handshake_rtt,
             sent: [self.streams[0].sent, self.streams[1].sent],
+        }
+    }
+}
+
+/// Tells a sink what a stream of a connection tells.
+fn telling<T>(
+    now: u64,
+    identity: &Identity,
+    kept: &mut T,
+    direction: Direction,
+    sink: &mut impl Sink<T>,
+) -> impl FnMut(Told<'_>) {
+    move |told| match told {
+        Told::Data(offset, bytes) => sink.data(now, identity, kept, direction, offset, bytes),
+        Told::Gap(offset, length, cause) => {
+            sink.gap(now, identity, kept, Gap { direction, offset, length, cause });
         }
     }
 }
