@@ -20,6 +20,8 @@ pub struct FlowView {
     pub worker: u16,
     /// Its handle on that worker; one of no flow where it is only followed.
     pub id: FlowId,
+    /// The number by which events know it, where it is only followed: the engine has no such flow.
+    pub followed: Option<u64>,
     /// Its five-tuple; the port number is in it.
     pub key: FlowKey,
     /// RFC 9293 state name, or `UDP`; the client's where it is only followed.

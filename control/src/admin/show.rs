@@ -200,7 +200,8 @@ pub fn flow(now: &Snapshot<'_>, flow: &FlowView) -> FlowRow {
     let (key, service) = (&flow.key, now.services.get(usize::from(flow.service)));
     FlowRow {
         worker: usize::from(flow.worker),
-        id: flow.id.to_string(),
+        // Of those that are only followed, what `flow` of their events has behind the worker.
+        id: flow.followed.map_or_else(|| flow.id.to_string(), |number| format!("m{number}")),
         protocol: key.protocol.to_string(),
         remote: key.remote.ip(),
         remote_port: key.remote_port,

@@ -31,6 +31,7 @@ impl IpcFile {
         let mut aside = path.to_owned().into_os_string();
         aside.push(format!(".{}", std::process::id()));
         let aside = PathBuf::from(aside);
+        writable(&aside).map_err(|error| format!("cannot write {}: {error}; fix: {FIX}", path.display()))?;
         let bound = socket.bind(&format!("ipc://{}", aside.display()));
         bound.map_err(|error| format!("cannot bind ipc://{}: {error}; fix: {FIX}", path.display()))?;
         let placed = fs::set_permissions(&aside, fs::Permissions::from_mode(MODE))
@@ -42,6 +43,12 @@ impl IpcFile {
         let file = placed.map_err(|error| format!("cannot make {}: {error}; fix: {FIX}", path.display()))?;
         Ok(Self { path: path.to_owned(), file })
     }
+}
+
+/// Whether a file can be made there. ZeroMQ would say so, too, but its crate panics at errors that it has no name for.
+fn writable(path: &Path) -> std::io::Result<()> {
+    fs::File::create_new(path)?;
+    fs::remove_file(path)
 }
 
 impl Drop for IpcFile {

@@ -40,6 +40,9 @@ pub(crate) fn open(
         if subscribe {
             socket.set_subscribe(b"")?;
         }
+        if binds && let Some(path) = endpoint.strip_prefix("ipc://") {
+            writable(path)?;
+        }
         if binds { socket.bind(endpoint) } else { socket.connect(endpoint) }?;
         Ok(socket)
     };
@@ -58,6 +61,14 @@ pub(crate) fn open(
     let bound =
         bind.iter().map(|endpoint| make(endpoint, true).map_err(|error| told(endpoint, "bind", error)));
     connected.chain(bound).collect()
+}
+
+/// Whether a file can be made beside a socket to be bound: the crate panics at errors that it has no name for, such as those of
+/// a file system that is read only.
+fn writable(path: &str) -> Result<(), zmq::Error> {
+    let probe = format!("{path}.{}", std::process::id());
+    let made = std::fs::File::create_new(&probe).and_then(|_| std::fs::remove_file(&probe));
+    made.map_err(|_| zmq::Error::EACCES)
 }
 
 /// Receives until it is told to stop.

@@ -10,6 +10,9 @@ use crate::summary::{Cause, Sent};
 
 /// Segments further ahead than a window can be (RFC 7323 section 2.3) do not belong to the connection.
 const FARTHEST: i64 = 1 << 30;
+/// How far beyond what was seen of a stream an acknowledgment or a FIN is believed: as far as a window usually is open. What
+/// was lost may be more; then segments behind it show how much.
+const SLACK: u64 = 1 << 20;
 /// Where streams begin, for the time being, whose SYN has not been seen yet while the other side's has: numbers on
 /// both sides of the first one seen have room.
 const PROVISIONAL: u32 = 1 << 29;
@@ -167,8 +170,10 @@ impl Stream {
             return Some(buffer);
         }
         let stop = offset + length as i64;
-        if fin && self.fin.is_none() && stop >= self.next as i64 {
-            self.fin = Some(stop as u64);
+        let near = self.highest.max(self.next) + length + SLACK;
+        if fin && stop >= self.next as i64 && (!self.is_known() || stop as u64 <= near) {
+            // Of two that differ the later one is made up.
+            self.fin = Some(self.fin.map_or(stop as u64, |fin| fin.min(stop as u64)));
         }
         // Nothing comes behind a FIN.
         let stop = self.fin.map_or(stop, |fin| stop.min(fin as i64));
@@ -394,7 +399,11 @@ impl Stream {
             return;
         }
         let acked = self.offset(ack);
-        if acked <= self.acked as i64 || acked - self.next as i64 > FARTHEST {
+        if acked <= self.acked as i64 {
+            return;
+        }
+        if acked as u64 > self.highest.max(self.next) + SLACK {
+            shared.counters.out_of_window += 1;
             return;
         }
         self.acked = acked as u64;

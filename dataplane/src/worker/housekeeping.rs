@@ -244,6 +244,7 @@ fn flow_view(worker: u16, flow: &FlowInfo) -> FlowView {
     FlowView {
         worker,
         id: flow.id,
+        followed: None,
         key: flow.key,
         state: flow.state,
         asleep: flow.asleep,

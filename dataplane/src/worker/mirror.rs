@@ -110,6 +110,7 @@ impl Observer {
             each(FlowView {
                 worker,
                 id: FlowId::default(),
+                followed: Some(flow.id),
                 key: FlowKey {
                     remote: flow.client.ip().into(),
                     local: flow.server.ip().into(),

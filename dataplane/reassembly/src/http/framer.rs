@@ -17,8 +17,19 @@ pub struct Framer {
     pub(super) waiting: Waiting,
     /// The number of the next request.
     pub(super) next: u32,
+    /// Responses in a row that came before their requests, if any: how many, and the first.
+    pub(super) early: Early,
     /// Requests behind those in `waiting` that found no place there.
     pub(super) overflowed: u32,
+}
+
+/// A response that came before its request: a mirror may show the two directions in the wrong order.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Early {
+    pub(super) count: u8,
+    /// Its number, which its request is to have.
+    pub(super) exchange: u32,
+    pub(super) time: u64,
 }
 
 impl Framer {
@@ -62,6 +73,8 @@ impl Framer {
         sink: &mut impl Sink,
     ) {
         if length > 0 && !self.ignores(direction) {
+            // What was missing may have been the request.
+            self.early = Early::default();
             Turn { framer: self, shared, sink, now, fresh: true }.gap(direction, length);
         }
     }

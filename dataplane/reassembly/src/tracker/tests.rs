@@ -304,6 +304,27 @@ fn windows_that_close_and_resets() {
 }
 
 #[test]
+fn numbers_out_of_the_blue_are_not_believed() {
+    let mut world = World::new(Limits::default());
+    world.all(&handshake());
+    world.all(&[
+        p(C, ACK, 0, 0, "one"),
+        p(S, ACK, 0, 500_000_000, ""),
+        p(C, FIN, 400_000_000, 0, ""),
+        p(C, ACK, 3, 0, "two"),
+        p(S, ACK, 0, 6, ""),
+        p(C, FIN, 6, 0, ""),
+    ]);
+    world.wait(SECOND);
+    let story = world.story(0);
+    assert_eq!(
+        (world.streams().0.as_str(), &story.gaps[..], &story.finished[..]),
+        ("onetwo", &[][..], &[C][..])
+    );
+    assert_eq!(world.tracker.counters().out_of_window, 1);
+}
+
+#[test]
 fn the_same_ends_again_are_another_connection() {
     let mut world = World::new(Limits::default());
     world.all(&conversation());

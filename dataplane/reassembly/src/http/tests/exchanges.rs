@@ -47,6 +47,15 @@ fn an_early_response_is_that_of_the_request_under_way() {
 }
 
 #[test]
+fn a_response_shown_before_its_request_belongs_to_it() {
+    let mut bench = Bench::default();
+    bench.client(GET).server(OK).server(OK).client(GET).client(GET).server(OK);
+    assert_eq!(exchanges(&bench, Client), [0, 1, 2]);
+    assert_eq!(exchanges(&bench, Server), [0, 1, 2]);
+    assert_eq!(bench.counters().unmatched, 1);
+}
+
+#[test]
 fn responses_to_nothing_have_their_own_numbers() {
     let mut bench = Bench::default();
     bench.server(format!("{OK}HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n{OK}{OK}"));

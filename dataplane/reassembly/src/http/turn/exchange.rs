@@ -5,11 +5,15 @@
 
 use super::Turn;
 use crate::Direction;
+use crate::http::framer::Early;
 use crate::http::half::{Match, State};
 use crate::http::head::Head;
 use crate::http::message::{Message, interim};
 use crate::http::waiting::{Asked, Method};
 use crate::http::{Framer, Sink};
+
+/// A request that comes so many nanoseconds behind a response to nothing is taken for the one that was answered.
+const EARLY: u64 = 100_000_000;
 
 impl Framer {
     /// The method of the request that the next response answers.
@@ -38,6 +42,13 @@ impl<S: Sink> Turn<'_, S> {
 
     fn number_request(&mut self, method: Method) {
         self.shared.counters.requests += 1;
+        let early = std::mem::take(&mut self.framer.early);
+        if early.count == 1 && self.now.saturating_sub(early.time) < EARLY {
+            // Its response is over, or under way.
+            let half = &mut self.framer.halves[Direction::Client.index()];
+            (half.exchange, half.connect) = (early.exchange, false);
+            return;
+        }
         let exchange = self.framer.take_number();
         let half = &mut self.framer.halves[Direction::Client.index()];
         half.exchange = exchange;
@@ -66,7 +77,13 @@ impl<S: Sink> Turn<'_, S> {
             (framer.next.wrapping_sub(framer.overflowed), Match::Overflowed)
         } else {
             counters.unmatched += 1;
-            (framer.take_number(), Match::None)
+            let exchange = framer.take_number();
+            let client = framer.half(Direction::Client);
+            if !interim && client.state != State::Lost && !client.looking() {
+                let early = &mut framer.early;
+                *early = Early { count: early.count.saturating_add(1), exchange, time: self.now };
+            }
+            (exchange, Match::None)
         };
         let half = &mut framer.halves[Direction::Server.index()];
         (half.exchange, half.matched) = (exchange, matched);
