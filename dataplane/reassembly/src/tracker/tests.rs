@@ -304,6 +304,18 @@ fn windows_that_close_and_resets() {
 }
 
 #[test]
+fn one_byte_acknowledged_in_a_hole() {
+    let mut world = World::new(Limits::default());
+    world.all(&handshake());
+    world.all(&[p(C, ACK, 5, 0, "later"), p(S, ACK, 0, 1, "")]);
+    world.wait(SECOND);
+    assert_eq!(world.story(0).gaps, [(C, 0, 1, "acked")]);
+    world.wait(10 * SECOND);
+    assert_eq!(world.story(0).gaps[1..], [(C, 1, 4, "age")]);
+    assert_eq!(world.streams().0, "later");
+}
+
+#[test]
 fn numbers_out_of_the_blue_are_not_believed() {
     let mut world = World::new(Limits::default());
     world.all(&handshake());
