@@ -18,12 +18,17 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let (mut seconds, mut threads, mut files) = (2.0_f64, 2_usize, Vec::new());
+    let mut only = None;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|text| text.parse::<f64>().ok()).filter(|n| *n > 0.0);
         match argument.as_str() {
             "--seconds" => match number() {
                 Some(given) => seconds = given,
+                None => return usage(),
+            },
+            "--only" => match arguments.next() {
+                Some(name) => only = Some(name),
                 None => return usage(),
             },
             "--threads" => match number() {
@@ -63,6 +68,9 @@ fn main() -> ExitCode {
     println!("|---|---|---|---|---|---|---|---|");
     for traffic in &all {
         for design in [Design::ThreadPerStream, Design::ThreadPool, Design::PerCore, Design::Alone] {
+            if only.as_deref().is_some_and(|only| only != design.name()) {
+                continue;
+            }
             match run(design, traffic, seconds, threads) {
                 Ok(outcome) => row(traffic, design, &outcome),
                 Err(why) => println!("| {} | {} | {why} | | | | | |", traffic.name, design.name()),
@@ -73,7 +81,7 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: monitor [--seconds N] [--threads N] [PCAP...]");
+    eprintln!("usage: monitor [--seconds N] [--threads N] [--only DESIGN] [PCAP...]");
     eprintln!("       monitor --write CONNECTIONS PACKETS FILE    writes generated traffic");
     ExitCode::from(2)
 }
